@@ -1,0 +1,1 @@
+"""Who: patients → slides → images → tiles, as tables; one file a source."""

@@ -1,0 +1,129 @@
+"""Settings are short, typed data ⇄ YAML. Strict: an unknown key or a wrong type is an error that names it."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, SerializeAsAny, ValidationError
+
+from hlss.errors import UserError
+from hlss.files import digest
+from hlss.registry import Registry
+
+
+class Part(BaseModel):
+    """A section of an experiment: frozen, no unknown keys. `name` says which registered thing it sets up."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def choice(registry: Registry) -> Any:
+    """A field filled by whatever is registered: `{name: hlss, mode: fixed}` becomes the spec filed under `hlss`."""
+
+    def choose(value: Any) -> Any:
+        if isinstance(value, str):
+            value = {"name": value}
+        if not isinstance(value, dict):
+            return value
+        if "name" not in value:
+            raise ValueError(f"needs `name`, one of: {', '.join(registry)}")
+        return registry[value["name"]].model_validate(value)
+
+    return Annotated[SerializeAsAny[Part], BeforeValidator(choose)]
+
+
+PartT = TypeVar("PartT", bound=Part)
+
+
+def read_settings(path: Path, model: type[PartT], overrides: Iterable[str] = ()) -> PartT:
+    """Read a YAML file into `model`; `base:` names a file whose settings it changes; then `key.path=value` overrides.
+
+    Raises UserError, naming file, field and remedy, where the file is missing, is no YAML mapping, or does not fit.
+    """
+    tree = _read_tree(path, seen=())
+    for override in overrides:
+        _override(tree, override)
+    return validate(tree, model, where=path)
+
+
+def validate(tree: Any, model: type[PartT], where: object) -> PartT:
+    """`tree` as `model`, with every misfit named in one line."""
+    try:
+        return model.model_validate(tree)
+    except ValidationError as error:
+        raise UserError("; ".join(_misfit(e) for e in error.errors()), where=where) from error
+
+
+def write_settings(settings: Part, path: Path) -> None:
+    """Write every setting, defaults included, as YAML that `read_settings` reads back to an equal value."""
+    path.write_text(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
+
+
+def settings_hash(settings: Part, exclude: set[str] = frozenset()) -> str:  # type: ignore[assignment]
+    """Short hash of every setting, defaults included; `exclude` leaves out fields that do not change a result."""
+    return digest(settings.model_dump(mode="json", exclude=exclude))
+
+
+def _read_tree(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
+    path = Path(path)
+    if path.resolve() in seen:
+        raise UserError("`base:` leads in a circle", where=path, fix="Let one of the files stand on its own.")
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read settings: {error}", where=path, fix="Check the path.") from error
+    except yaml.YAMLError as error:
+        raise UserError(f"not valid YAML: {error}", where=path) from error
+    if not isinstance(tree, dict):
+        raise UserError("settings must be a mapping (`key: value` lines)", where=path)
+    base = tree.pop("base", None)
+    if base is None:
+        return tree
+    return _merged(_read_tree(path.parent / str(base), (*seen, path.resolve())), tree)
+
+
+def _merged(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
+    """`base` with `change` laid over it, section by section; a section that changes its `name` starts afresh."""
+    result = dict(base)
+    for key, value in change.items():
+        old = result.get(key)
+        if isinstance(old, dict) and isinstance(value, dict) and value.get("name", old.get("name")) == old.get("name"):
+            result[key] = _merged(old, value)
+        else:
+            result[key] = value
+    return result
+
+
+def _override(tree: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise UserError(f"{override!r} is no override", fix="Write key=value, as in train.steps=100.")
+    *parents, leaf = key.split(".")
+    node = tree
+    for parent in parents:
+        child = node.get(parent)
+        if isinstance(child, str):  # the short form `objective: hlss`
+            child = {"name": child}
+        node[parent] = child = {} if child is None else child
+        if not isinstance(child, dict):
+            raise UserError(f"{parent!r} holds a value, not a section", where=override)
+        node = child
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UserError(f"not a valid value: {text!r}", where=override) from error
+    if leaf == "name" and node.get("name", value) != value:
+        node.clear()  # another thing altogether: the settings of the old one do not fit it
+    node[leaf] = value
+
+
+def _misfit(error: Any) -> str:
+    field = ".".join(str(part) for part in error["loc"] if not str(part).startswith("function-")) or "settings"
+    if error["type"] == "extra_forbidden":
+        return f"unknown key `{field}`. Remove it or check its spelling"
+    if error["type"] == "missing":
+        return f"`{field}` is missing"
+    message = error["msg"].removeprefix("Value error, ")
+    given = "" if isinstance(error.get("input"), dict) else f" (given: {error.get('input')!r:.60})"
+    return f"`{field}`: {message}{given}"

@@ -1,0 +1,15 @@
+"""The errors a user can cause and mend: one line each, saying what, where and how to mend it."""
+
+
+class UserError(Exception):
+    """Bad input, named so that its author can mend it. The command line prints it without a traceback.
+
+    what:  what is wrong, in a few words.
+    where: the file, field, row or flag it was found in.
+    fix:   what to do about it.
+    """
+
+    def __init__(self, what: str, *, where: object = None, fix: str | None = None) -> None:
+        self.what, self.where, self.fix = what, where, fix
+        text = what if where is None else f"{where}: {what}"
+        super().__init__(" ".join(f"{text}. {fix}".split()) if fix else " ".join(text.split()))

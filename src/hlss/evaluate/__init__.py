@@ -1,0 +1,1 @@
+"""What the features are worth: embedding tables, nearest neighbours, scores by level, intervals."""

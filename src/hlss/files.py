@@ -1,0 +1,96 @@
+"""Writing so that nothing half-written looks finished: temporary name, fsync, rename."""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hlss.errors import UserError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary name beside `path`; on success fsync it and rename it to `path`, on failure remove it.
+
+    The temporary may be made a file or a folder. Raises UserError where the disk is full or read-only; whatever stood
+    at `path` before is then untouched.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        _sync(temporary)
+        _swap(temporary, path)
+        _fsync(path.parent)
+    except OSError as error:
+        _remove(temporary)
+        raise _explained(error, path) from error
+    except BaseException:
+        _remove(temporary)
+        raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON (NaN refused), atomically."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def digest(value: Any, length: int = 12) -> str:
+    """Short SHA-256 of a JSON-able value, independent of key order."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:length]
+
+
+def _sync(path: Path) -> None:
+    if path.is_dir():
+        for child in path.iterdir():
+            _sync(child)
+    _fsync(path)
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _swap(temporary: Path, path: Path) -> None:
+    if path.is_dir():  # a folder cannot be renamed over a filled one: step aside first, so that one of the two exists
+        aside = path.with_name(f".{path.name}.{os.getpid()}.old")
+        path.rename(aside)
+        temporary.rename(path)
+        shutil.rmtree(aside, ignore_errors=True)
+    else:
+        temporary.replace(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _explained(error: OSError, path: Path) -> UserError | OSError:
+    reasons = {
+        errno.ENOSPC: ("the disk is full", "Free some space and run the same command again; nothing before was lost."),
+        errno.EDQUOT: ("the disk quota is used up", "Free some space and run the same command again."),
+        errno.EFBIG: ("the file-size limit is reached", "Raise it (ulimit -f) and run the same command again."),
+        errno.EROFS: ("the file system is read-only", "Choose another output folder."),
+        errno.EACCES: ("writing is not permitted", "Change the permissions or choose another output folder."),
+        errno.EPERM: ("writing is not permitted", "Change the permissions or choose another output folder."),
+        errno.ENOTDIR: ("a file stands where a folder is needed", "Choose another output folder."),
+    }
+    if error.errno not in reasons:
+        return error
+    what, fix = reasons[error.errno]
+    return UserError(f"cannot write: {what}", where=path, fix=fix)

@@ -1,0 +1,1 @@
+"""Language as data: description banks, and their encoding into text matrices."""

@@ -1,0 +1,1 @@
+"""What is learnt: one paper a file, over one contrastive kernel."""
