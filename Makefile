@@ -1,0 +1,50 @@
+# hlss: `make demo` and `make test` need only Python ≥ 3.11, git and make.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+EXTRAS := dev,lite0,minilm
+STAMP  := $(VENV)/.installed
+
+.PHONY: help demo test test-all check format install benchmarks clean
+
+help:
+	@echo "make demo        install into $(VENV), pretrain and evaluate on drawn tissue (a few minutes)"
+	@echo "make test        install and run the tests (make test-all: the slow ones too)"
+	@echo "make check       format, lint, types, import rules"
+	@echo "make benchmarks  what is fast, side by side with the usual way"
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@echo "== installing hlss into $(VENV) (a minute or two, then not again)"
+	@$(PYTHON) -c 'import sys; sys.exit("hlss needs Python 3.11 or newer: set PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[$(EXTRAS)]"
+	@$(BIN)/python -m pip check
+	@touch $(STAMP)
+
+demo: install
+	@echo "== hlss demo: pretraining on drawn tissue, evaluation before and after"
+	@$(BIN)/hlss demo
+
+test: install
+	@echo "== tests (slow ones are left to make test-all)"
+	@$(BIN)/python -m pytest -n 2 -m "not slow"
+
+test-all: install
+	@$(BIN)/python -m pytest
+
+check: install
+	@echo "== format"  && $(BIN)/ruff format --check .
+	@echo "== lint"    && $(BIN)/ruff check .
+	@echo "== types"   && $(BIN)/mypy
+	@echo "== imports" && $(BIN)/lint-imports
+
+format: install
+	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
+
+benchmarks: install
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+clean:
+	rm -rf $(VENV) runs build dist

