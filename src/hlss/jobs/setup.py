@@ -1,0 +1,91 @@
+"""Putting the rooms together: from an experiment to cohort, towers, texts and objective."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hlss.batches.loader import tiles
+from hlss.cohorts.base import Cohort
+from hlss.cohorts.pack import packed
+from hlss.cohorts.splits import split
+from hlss.encoders.base import ImageEncoder, TextEncoder, aligned
+from hlss.errors import UserError
+from hlss.experiment import Experiment
+from hlss.language.encode import Texts
+from hlss.objectives.base import Given, Objective
+
+Say = Callable[[str], None]
+PROJECTION_TILES = 2048  # training tiles whose features place a fresh projection
+
+
+@dataclass(frozen=True)
+class Data:
+    """The cohort and its sides (train, val, test; absent where empty)."""
+
+    cohort: Cohort
+    sides: dict[str, Cohort]
+
+
+def open_data(experiment: Experiment, say: Say) -> Data:
+    """Open the cohort, pack its tiles (once) and split its patients. Raises UserError."""
+    cohort: Cohort = experiment.cohort.open()
+    say(str(cohort))
+    for notice in cohort.notices:
+        say(f"note: {notice}")
+    if experiment.loader.pack is not None:
+        cohort = packed(
+            cohort,
+            experiment.cache / "packs",
+            experiment.loader.pack,
+            workers=max(1, experiment.loader.workers),
+            progress=lambda done, total: say(f"packing tiles: {done} of {total}"),
+        )
+    for path, reason in cohort.problems:
+        say(f"left out, unreadable: {path}: {reason}")
+    sides = split(cohort, experiment.split)
+    say("split: " + ", ".join(f"{side} {len(part.patients)} patients, {part.n_tiles} tiles" for side, part in sides.items()))
+    return Data(cohort, sides)
+
+
+def build_encoder(experiment: Experiment, say: Say) -> ImageEncoder:
+    """The image tower as its weights have it."""
+    encoder: ImageEncoder = experiment.encoder.build()
+    for notice in experiment.encoder.notices:
+        say(f"note: {notice}")
+    return encoder
+
+
+def place_projection(encoder: ImageEncoder, experiment: Experiment, train: Cohort, device: torch.device) -> None:
+    """Start a fresh projection as a PCA of training features."""
+    rows = np.unique(np.linspace(0, train.n_tiles - 1, min(PROJECTION_TILES, train.n_tiles)).astype(np.int64))
+    encoder.eval()
+    found: list[Tensor] = []
+    with torch.no_grad():
+        for _, pixels in tiles(train, rows, encoder.input_px, batch=64, workers=experiment.loader.workers):
+            found.append(encoder.features(encoder.normalised(pixels.to(device))).float())
+    encoder.fit_projection(torch.cat(found))
+
+
+def build_objective(experiment: Experiment, encoder: ImageEncoder, classes: int, say: Say) -> tuple[Objective, str | None]:
+    """The objective with its texts, and the fingerprint of the bank (None: no language)."""
+    texts: Texts | None = None
+    if experiment.objective.needs_text:
+        if experiment.language is None:
+            raise UserError("this objective needs text", where="language", fix="Give the experiment a bank.")
+        texts = experiment.language.encoded(experiment.encoder.text(), experiment.cache / "texts")
+    given = Given(
+        encoder=encoder,
+        dim=encoder.dim,
+        texts=None if texts is None else texts.rows,
+        classes=classes,
+        aligned=texts is not None and aligned(encoder.family, texts.family),
+        seed=experiment.seed,
+    )
+    objective = experiment.objective.build(given)
+    for notice in objective.notices:
+        say(f"note: {notice}")
+    return objective, None if texts is None else texts.bank_fingerprint
