@@ -39,7 +39,7 @@ def losses(m: int, way: str) -> Callable[[], Tensor]:
     ids = {level: torch.arange(m) // VIEWS[level] for level in LEVELS}
 
     def kernel() -> Tensor:
-        return torch.stack([contrast(zs[level], {level: ids[level]}, TAU)[level] for level in LEVELS]).sum()
+        return torch.stack(list(contrast(zs, ids, TAU).values())).sum()
 
     def dense(weights: tuple[float, ...]) -> Tensor:
         terms = [weight * dense_supcon(zs[level], ids[level], TAU) for level in LEVELS for weight in weights]

@@ -27,7 +27,9 @@ EXTRAS = {
 def examine() -> None:
     """Print the findings. Exits cleanly whatever is missing: what is missing is the finding."""
     console = Console()
-    console.print(f"hlss {hlss.__version__} on Python {platform.python_version()}, {platform.platform()}", highlight=False)
+    console.print(
+        f"hlss {hlss.__version__} on Python {platform.python_version()}, {platform.platform()}", highlight=False
+    )
     console.print(_packages())
     console.print(_extras())
     for line in _devices():

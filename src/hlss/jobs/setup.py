@@ -1,8 +1,8 @@
 """Putting the rooms together: from an experiment to cohort, towers, texts and objective."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from hlss.batches.loader import tiles
 from hlss.cohorts.base import Cohort
 from hlss.cohorts.pack import packed
 from hlss.cohorts.splits import split
-from hlss.encoders.base import ImageEncoder, TextEncoder, aligned
+from hlss.encoders.base import ImageEncoder, aligned
 from hlss.errors import UserError
 from hlss.experiment import Experiment
 from hlss.language.encode import Texts
@@ -20,6 +20,7 @@ from hlss.objectives.base import Given, Objective
 
 Say = Callable[[str], None]
 PROJECTION_TILES = 2048  # training tiles whose features place a fresh projection
+EMBED_BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -37,17 +38,15 @@ def open_data(experiment: Experiment, say: Say) -> Data:
     for notice in cohort.notices:
         say(f"note: {notice}")
     if experiment.loader.pack is not None:
+        workers = max(1, experiment.loader.workers)
         cohort = packed(
-            cohort,
-            experiment.cache / "packs",
-            experiment.loader.pack,
-            workers=max(1, experiment.loader.workers),
-            progress=lambda done, total: say(f"packing tiles: {done} of {total}"),
+            cohort, experiment.cache / "packs", experiment.loader.pack, workers=workers, progress=_now_and_then(say)
         )
     for path, reason in cohort.problems:
         say(f"left out, unreadable: {path}: {reason}")
     sides = split(cohort, experiment.split)
-    say("split: " + ", ".join(f"{side} {len(part.patients)} patients, {part.n_tiles} tiles" for side, part in sides.items()))
+    parts = (f"{side} {len(part.patients)} patients, {part.n_tiles} tiles" for side, part in sides.items())
+    say("split: " + "; ".join(parts))
     return Data(cohort, sides)
 
 
@@ -59,23 +58,26 @@ def build_encoder(experiment: Experiment, say: Say) -> ImageEncoder:
     return encoder
 
 
-def place_projection(encoder: ImageEncoder, experiment: Experiment, train: Cohort, device: torch.device) -> None:
-    """Start a fresh projection as a PCA of training features."""
-    rows = np.unique(np.linspace(0, train.n_tiles - 1, min(PROJECTION_TILES, train.n_tiles)).astype(np.int64))
-    encoder.eval()
+def place_projection(encoder: ImageEncoder, experiment: Experiment, train: Cohort) -> None:
+    """Start a fresh projection as a PCA of the features of training tiles."""
+    count = min(PROJECTION_TILES, train.n_tiles)
+    rows = np.unique(np.linspace(0, train.n_tiles - 1, count).astype(np.int64))
     found: list[Tensor] = []
+    encoder.eval()
     with torch.no_grad():
-        for _, pixels in tiles(train, rows, encoder.input_px, batch=64, workers=experiment.loader.workers):
-            found.append(encoder.features(encoder.normalised(pixels.to(device))).float())
+        for _, pixels in tiles(train, rows, encoder.input_px, EMBED_BATCH, experiment.loader.workers):
+            found.append(encoder.features(encoder.normalised(pixels)))
     encoder.fit_projection(torch.cat(found))
 
 
-def build_objective(experiment: Experiment, encoder: ImageEncoder, classes: int, say: Say) -> tuple[Objective, str | None]:
-    """The objective with its texts, and the fingerprint of the bank (None: no language)."""
+def build_objective(
+    experiment: Experiment, encoder: ImageEncoder, classes: int, say: Say
+) -> tuple[Objective, Texts | None]:
+    """The objective, and the texts it was given (None: it needs none)."""
     texts: Texts | None = None
     if experiment.objective.needs_text:
         if experiment.language is None:
-            raise UserError("this objective needs text", where="language", fix="Give the experiment a bank.")
+            raise UserError("this objective needs text", where="language", fix="Give it a bank: language: {bank: ...}.")
         texts = experiment.language.encoded(experiment.encoder.text(), experiment.cache / "texts")
     given = Given(
         encoder=encoder,
@@ -85,7 +87,20 @@ def build_objective(experiment: Experiment, encoder: ImageEncoder, classes: int,
         aligned=texts is not None and aligned(encoder.family, texts.family),
         seed=experiment.seed,
     )
-    objective = experiment.objective.build(given)
-    for notice in objective.notices:
+    objective: Objective = experiment.objective.build(given)
+    for notice in (*(texts.notices if texts else ()), *objective.notices):
         say(f"note: {notice}")
-    return objective, None if texts is None else texts.bank_fingerprint
+    return objective, texts
+
+
+def _now_and_then(say: Say, seconds: float = 5.0) -> Callable[[int, int], None]:
+    began = last = time.monotonic()
+
+    def progress(done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= seconds and done < total:
+            last = now
+            say(f"packing tiles: {done} of {total}, {(now - began) / done * (total - done):.0f} s left")
+
+    return progress

@@ -78,5 +78,5 @@ class BankUse(nn.Module):
 
     @property
     def perplexity(self) -> float:
-        """exp of the entropy of use: K where all texts are used alike, 1 where all views choose one (NaN before any)."""
+        """exp of the entropy of use: K where all texts are used alike, 1 where all choose one; NaN before any."""
         return float(torch.special.entr(self.counts / self.counts.sum()).sum().exp())

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 import torch
+import torch.nn.functional as F  # noqa: N812 — torch's own name for it
 from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
@@ -22,13 +23,17 @@ Block = tuple[slice, slice]
 
 
 def contrast(
-    z: Float[Tensor, "M k"], ids: Mapping[KeyT, Int[Tensor, " M"]], tau: float, rows: slice | None = None
+    z: Float[Tensor, "M k"] | Mapping[KeyT, Float[Tensor, "M _"]],
+    ids: Mapping[KeyT, Int[Tensor, " M"]],
+    tau: float,
+    rows: slice | None = None,
 ) -> dict[KeyT, Float[Tensor, ""]]:
     """Eq. 1 (SupCon's L_out, Khosla et al. 2020, eq. 2), meaned over anchors, for each way to say who is positive.
 
-    z:    unit rows of all M views. float32 at least is used, whatever autocast says.
+    z:    unit rows of all M views, one projection for all levels (which then share the work) or one for each.
+          float32 at least is used, whatever autocast says.
     ids:  by level, the identity of each view: an anchor's positives are the other views of equal id, its negatives
-          all the rest. Levels that share z share the work.
+          all the rest.
     tau:  temperature, at least 0.002.
     rows: the anchors (this rank's own views); None: all views.
 
@@ -36,38 +41,19 @@ def contrast(
     W = M / own rows and n_valid counts over all M, so that the mean over ranks is the loss of one process.
     Raises UserError naming the level where no view has a positive.
     """
-    rows = slice(0, len(z)) if rows is None else rows
-    levels = [_grouping(level, identity, rows) for level, identity in ids.items()]
-    with torch.autocast(z.device.type, enabled=False):
-        losses: Tensor = _Contrast.apply(z.to(_working_dtype(z.dtype, tau)), levels, tau, rows)  # type: ignore[no-untyped-call]
-    losses = losses.to(torch.promote_types(z.dtype, torch.float32))
-    return dict(zip(ids, losses.unbind(), strict=True))
+    zs = z.unsqueeze(0) if isinstance(z, Tensor) else _stacked([z[level] for level in ids])
+    rows = slice(0, zs.shape[1]) if rows is None else rows
+    precise = zs.to(_working_dtype(zs.dtype, tau))
+    levels = _levels(ids, rows, precise.dtype)
+    with torch.autocast(zs.device.type, enabled=False):
+        losses: Tensor = _Contrast.apply(precise, levels, tau, rows)  # type: ignore[no-untyped-call]
+    return dict(zip(ids, losses.to(torch.promote_types(zs.dtype, torch.float32)).unbind(), strict=True))
 
 
-@dataclass(frozen=True, eq=False)
-class _Grouping:
-    """One level. group: (M,) number of each view's group; n_positives: (M,), at least 1; weight: (M,) each anchor's
-    weight in the loss, 0 for a view of another rank and for one without positives.
-    """
-
-    group: Int[Tensor, " M"]
-    n_positives: Int[Tensor, " M"]
-    weight: Float[Tensor, " M"]
-
-
-def _grouping(level: str, ids: Int[Tensor, " M"], rows: slice) -> _Grouping:
-    _, group, sizes = torch.unique(ids, return_inverse=True, return_counts=True)
-    n_positives = sizes.index_select(0, group) - 1
-    valid = n_positives > 0
-    n_valid = int(valid.sum())
-    if n_valid == 0:
-        raise UserError(
-            f"no view of the batch has another view of its {level}: the {level} level has no positives",
-            fix="Draw more views per patch, patches per slide or slides per patient.",
-        )
-    weight = torch.zeros(len(ids), dtype=torch.float64, device=ids.device)
-    weight[rows] = valid[rows] * (len(ids) / (rows.stop - rows.start) / n_valid)
-    return _Grouping(group, n_positives.clamp(min=1), weight)
+def _stacked(projections: list[Tensor]) -> Float[Tensor, "l M k"]:
+    """All projections at one width; zeros appended to a row change no dot product."""
+    width = max(z.shape[1] for z in projections)
+    return torch.stack([z if z.shape[1] == width else F.pad(z, (0, width - z.shape[1])) for z in projections])
 
 
 def _working_dtype(dtype: torch.dtype, tau: float) -> torch.dtype:
@@ -77,63 +63,102 @@ def _working_dtype(dtype: torch.dtype, tau: float) -> torch.dtype:
     return torch.promote_types(dtype, torch.float32 if tau * 75 >= 1 else torch.float64)
 
 
+@dataclass(frozen=True, eq=False)
+class _Levels:
+    """Who is positive at each level, and what that weighs.
+
+    group:  number of each view's group, no number being used at two levels.
+    weight: of each anchor in the loss; 0 for a view of another rank, and for one without positives.
+    pull:   weight / |P_i|, but of views of other ranks too.
+    """
+
+    group: Int[Tensor, "l M"]
+    weight: Float[Tensor, "l M"]
+    pull: Float[Tensor, "l M"]
+
+
+def _levels(ids: Mapping[KeyT, Int[Tensor, " M"]], rows: slice, dtype: torch.dtype) -> _Levels:
+    ordered, order = torch.stack(list(ids.values())).sort(dim=1)
+    starts = F.pad(ordered.diff(dim=1) != 0, (1, 0), value=True)
+    group = torch.empty_like(order).scatter_(1, order, starts.flatten().cumsum(0).view_as(starts) - 1)
+    n_positives = group.flatten().bincount()[group] - 1
+    valid = n_positives > 0
+    n_valid = valid.sum(dim=1, keepdim=True)
+    for level, count in zip(ids, n_valid.flatten().tolist(), strict=True):
+        if count == 0:
+            raise UserError(
+                f"no view of the batch has another view of its {level}: the {level} level has no positives",
+                fix="Draw more views per patch, patches per slide or slides per patient.",
+            )
+    world = group.shape[1] / (rows.stop - rows.start)
+    weight = valid * (world / n_valid.double())
+    pull = weight / n_positives.clamp(min=1)
+    weight[:, : rows.start] = weight[:, rows.stop :] = 0
+    return _Levels(group, weight.to(dtype), pull.to(dtype))
+
+
 class _Contrast(torch.autograd.Function):
-    """Losses of the levels, (L,). The gradient is formed in the forward pass, where the exponentials are at hand."""
+    """Losses of the levels, (l,), from their projections, (l, M, k) or one for all, (1, M, k).
+
+    The gradient is formed in the forward pass, where the exponentials are at hand.
+    """
 
     @staticmethod
-    def forward(ctx: Any, z: Tensor, levels: list[_Grouping], tau: float, rows: slice) -> Tensor:
+    def forward(ctx: Any, z: Tensor, levels: _Levels, tau: float, rows: slice) -> Tensor:
         x = z * tau**-0.5  # logits are x xᵀ
-        weights = [level.weight.to(x.dtype) for level in levels]
-        kinds, kind_of_level = _distinct(weights)
-        spreads = _spread(x, kinds, rows, with_gradient=ctx.needs_input_grad[0])
-        losses, gradients = [], []
-        for level, weight, kind in zip(levels, weights, kind_of_level, strict=True):
-            apart, apart_gradient = spreads[kind]
-            together, together_gradient = _pull(x, level, weight)
-            losses.append(apart - together)
-            gradients.append(apart_gradient - together_gradient)
-        ctx.save_for_backward(*gradients)
-        ctx.scale = tau**-0.5
-        return torch.stack(losses)
+        together, gradients = _attraction(x.expand(len(levels.group), -1, -1), levels, rows)
+        gradients.neg_()
+        if len(x) > 1:
+            pairs = zip(x, levels.weight.unsqueeze(1), gradients.unsqueeze(1), strict=True)
+            apart = torch.cat([_repulsion(own_x, weight, rows, gradient) for own_x, weight, gradient in pairs])
+        else:  # levels that weigh anchors alike repel alike, once for all
+            kinds, kind_of_level = torch.unique(levels.weight, dim=0, return_inverse=True)
+            slopes = x.new_zeros(len(kinds), *x.shape[1:])
+            apart = _repulsion(x[0], kinds, rows, slopes)[kind_of_level]
+            gradients += slopes[kind_of_level]
+        ctx.save_for_backward(gradients)
+        ctx.scale, ctx.shared = tau**-0.5, len(x) == 1
+        return apart - together
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None, None, None]:
-        first, *others = ctx.saved_tensors
-        factors = upstream * ctx.scale
-        total = factors[0] * first
-        for factor, gradient in zip(factors[1:], others, strict=True):
-            total.addcmul_(factor, gradient)
-        return total, None, None, None
+        (gradients,) = ctx.saved_tensors
+        at_z = gradients * (upstream * ctx.scale).view(-1, 1, 1)
+        return at_z.sum(0, keepdim=True) if ctx.shared else at_z, None, None, None
 
 
-def _distinct(weights: list[Tensor]) -> tuple[list[Tensor], list[int]]:
-    """The different ones among `weights`, and which of them each level has: equal ones share the log-sum-exp."""
-    kinds: list[Tensor] = []
-    kind_of_level = []
-    for weight in weights:
-        same = [number for number, kind in enumerate(kinds) if torch.equal(kind, weight)]
-        kind_of_level.append(same[0] if same else len(kinds))
-        if not same:
-            kinds.append(weight)
-    return kinds, kind_of_level
+def _attraction(
+    x: Float[Tensor, "l M k"], levels: _Levels, rows: slice
+) -> tuple[Float[Tensor, " l"], Float[Tensor, "l M k"]]:
+    """Σ_i w_i/|P_i| Σ_{p∈P_i} x_i·x_p and its gradient: a view is pulled by its positives if it is an own anchor, and
+    by each own anchor whose positive it is. These are the same views where all anchors are own.
+    """
+    gradient = _sum_of_positives(x, levels.group)
+    if rows.stop - rows.start == x.shape[1]:
+        gradient *= 2
+    else:
+        own = torch.zeros_like(x)
+        own[:, rows] = x[:, rows]
+        by_anchors = _sum_of_positives(own, levels.group)
+        by_anchors[:, rows] += gradient[:, rows]
+        gradient = by_anchors
+    gradient *= levels.pull.unsqueeze(2)
+    return (x * gradient).sum(dim=(1, 2)) / 2, gradient  # a quadratic form is half its gradient times x
 
 
-def _pull(x: Float[Tensor, "M k"], level: _Grouping, weight: Tensor) -> tuple[Tensor, Float[Tensor, "M k"]]:
-    """Σ_i w_i/|P_i| Σ_{p∈P_i} x_i·x_p and its gradient. A sum over positives is its group's sum less the anchor."""
-    share = (weight / level.n_positives).unsqueeze(1)
-    rows = torch.cat([x, share * x], dim=1)
-    sums = torch.zeros_like(rows).index_add_(0, level.group, rows).index_select(0, level.group)
-    (group, weighted_group), weighted = sums.chunk(2, dim=1), rows[:, x.shape[1] :]
-    value = (weighted * (group - x)).sum()
-    # x_k is pulled as an anchor by its positives, and as a positive by its anchors
-    return value, torch.addcmul(weighted_group, share, group).sub_(weighted, alpha=2)
+def _sum_of_positives(x: Float[Tensor, "l M k"], group: Int[Tensor, "l M"]) -> Float[Tensor, "l M k"]:
+    """The sum of each view's group less the view itself."""
+    flat_x, flat_group = x.flatten(0, 1), group.flatten()
+    sums = torch.zeros_like(flat_x).index_add_(0, flat_group, flat_x)
+    return sums.index_select(0, flat_group).view(x.shape).sub_(x)
 
 
-def _spread(
-    x: Float[Tensor, "M k"], weights: list[Tensor], rows: slice, with_gradient: bool
-) -> list[tuple[Tensor, Float[Tensor, "M k"]]]:
-    """Σ_i w_i log Σ_{a≠i} exp(x_i·x_a) for each of `weights` (zero outside `rows`), with its gradient.
+def _repulsion(
+    x: Float[Tensor, "M k"], weights: Float[Tensor, "g M"], rows: slice, gradients: Float[Tensor, "g M k"]
+) -> Float[Tensor, " g"]:
+    """Σ_i w_i log Σ_{a≠i} exp(x_i·x_a) for each of `weights` (zero outside `rows`); its gradient is added to
+    `gradients`.
 
     Two passes over tiles of E = exp(x xᵀ): row sums R, then gradient = (E ∘ (u 1ᵀ + 1 uᵀ)) x with u = w/R. E is
     symmetric, so a pair of own tiles is made once for both.
@@ -142,21 +167,17 @@ def _spread(
     kept = list(_exponentials(x, blocks)) if len(blocks) <= KEPT_TILES else None
     sums = x.new_zeros(len(x))
     for (anchors, others), tile in zip(blocks, kept or _exponentials(x, blocks), strict=True):
-        sums[anchors] += tile.sum(1)
+        sums[anchors].add_(tile.sum(1))
         if anchors != others:
-            sums[others] += tile.sum(0)
-    log_sums = sums.log()
-    result = [(weight @ log_sums, torch.zeros_like(x)) for weight in weights]
-    if not with_gradient:
-        return result
-    us = [weight / sums for weight in weights]
+            sums[others].add_(tile.sum(0))
+    us = weights / sums
     for (anchors, others), tile in zip(blocks, kept or _exponentials(x, blocks), strict=True):
-        for u, (_, gradient) in zip(us, result, strict=True):
+        for u, gradient in zip(us, gradients, strict=True):
             slopes = (u[anchors].unsqueeze(1) + u[others]).mul_(tile)
             gradient[anchors].addmm_(slopes, x[others])
             if anchors != others:
                 gradient[others].addmm_(slopes.T, x[anchors])
-    return result
+    return weights @ sums.log_()
 
 
 def _blocks(n: int, rows: slice, tile: int) -> list[Block]:

@@ -19,7 +19,9 @@ class UnitLinear(nn.Linear):
 
 def text_layer(texts: Float[Tensor, "k d"]) -> UnitLinear:
     """PPM's layer of a level: W_l starts as the text rows t_l, b_l as 0."""
-    layer = UnitLinear(texts.shape[1], texts.shape[0], device="meta").to_empty(device=texts.device)
+    width, dim = texts.shape
+    dtype = torch.promote_types(texts.dtype, torch.float32)
+    layer = UnitLinear(dim, width, device="meta", dtype=dtype).to_empty(device=texts.device)
     with torch.no_grad():
         layer.weight.copy_(texts)
         layer.bias.zero_()

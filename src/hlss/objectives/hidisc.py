@@ -37,6 +37,6 @@ class HiDiscObjective(Objective):
         return Projected(shared={"z": self.layer(z)})  # HiDisc does not normalise the feature itself
 
     def loss(self, gathered: Gathered) -> dict[str, Tensor]:
-        """Terms `hidisc/patch`, `hidisc/slide`, `hidisc/patient`; the levels share one projection and its similarities."""
+        """Terms `hidisc/patch`, `hidisc/slide`, `hidisc/patient`, which share one projection and its similarities."""
         losses = contrast(gathered.shared["z"], gathered.ids, self.tau, gathered.rows)
         return {f"hidisc/{level}": losses[level] for level in LEVELS}

@@ -101,10 +101,11 @@ class HlssObjective(Objective):
 
     def loss(self, gathered: Gathered) -> dict[str, Tensor]:
         """Eq. 7: `hvc/…` by level (Eq. 5), then `ha/…` by level with text (Eq. 6)."""
-        hvc: dict[Level, Tensor] = {}
-        for name, z in gathered.shared.items():
-            levels = [Level(name)] if name != SHARED else [level for level in LEVELS if level not in self.layers]
-            hvc |= contrast(z, {level: gathered.ids[level] for level in levels}, self.tau, gathered.rows)
+        own = {level: gathered.ids[level] for level in LEVELS if level in gathered.shared}
+        rest = {level: gathered.ids[level] for level in LEVELS if level not in gathered.shared}
+        by_level = {level: gathered.shared[level] for level in own}
+        hvc = contrast(by_level, own, self.tau, gathered.rows) if own else {}
+        hvc |= contrast(gathered.shared[SHARED], rest, self.tau, gathered.rows) if rest else {}
         terms = {f"hvc/{level}": hvc[level] for level in LEVELS}
         for level in self.aligned_levels:
             terms[f"ha/{level}"] = self.ha.term(gathered.own["unit_z"], self._text(level), gathered.share)

@@ -32,9 +32,11 @@ def launched(spec: TrainSpec) -> Fabric:
     accelerator = spec.accelerator
     if devices == "auto" and not torch.cuda.is_available():
         devices = 1
-    many = spec.nodes > 1 or (devices != "auto" and int(devices) > 1) or (devices == "auto" and torch.cuda.device_count() > 1)
-    fabric = Fabric(
-        accelerator=accelerator, devices=devices, num_nodes=spec.nodes, strategy="ddp" if many else "auto"
+    many = (
+        spec.nodes > 1
+        or (devices != "auto" and int(devices) > 1)
+        or (devices == "auto" and torch.cuda.device_count() > 1)
     )
+    fabric = Fabric(accelerator=accelerator, devices=devices, num_nodes=spec.nodes, strategy="ddp" if many else "auto")
     fabric.launch()
     return fabric

@@ -47,6 +47,12 @@ class RunFolder:
         if self._lock is not None:
             self._lock.close()
 
+    def note(self, facts: Mapping[str, Any]) -> None:
+        """Write down what made the run; what began it stays when it goes on."""
+        path = self.folder / "provenance.json"
+        known = json.loads(path.read_text())
+        write_json(path, {**known, **{key: value for key, value in facts.items() if key not in known}})
+
     def _claim(self) -> None:
         path = self.folder / "provenance.json"
         if path.exists():

@@ -1,0 +1,221 @@
+"""The stream of ViewBatch: tiles decoded and seen in workers, batch after batch, from any step on."""
+
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Int64, UInt8
+from numpy import ndarray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from hlss.batches.draw import ViewParams, draw
+from hlss.batches.keyed import generator
+from hlss.batches.opencv import evaluation_view, views_of
+from hlss.batches.recipe import ViewSpec
+from hlss.batches.sampler import BatchPlan, Sampler
+from hlss.batches.torch_views import views_of_batch
+from hlss.cohorts.base import Cohort, UnreadableTile
+from hlss.errors import UserError
+from hlss.types import Level, ViewBatch
+
+Executor = Literal["opencv", "torch"]
+_VIEWS, _REPLACE = 11, 12  # what a generator is for: the first key after the seed
+_TRIES = 8  # tiles tried in place of an unreadable one
+
+
+@dataclass
+class BatchStream:
+    """Batches of the steps start..stop−1 for one rank: pure in (seed, step, rank), whatever the number of workers.
+
+    unreadable: tiles that were replaced so far and why, as (image at x, y) → reason.
+    Iterating raises UserError where a patient has no readable tile to put in place of an unreadable one.
+    """
+
+    cohort: Cohort
+    sampler: Sampler
+    views: ViewSpec
+    input_px: int
+    seed: int
+    start: int
+    stop: int
+    rank: int = 0
+    workers: int = 0
+    executor: Executor = "opencv"
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    unreadable: dict[str, str] = field(default_factory=dict)
+
+    def __iter__(self) -> Iterator[ViewBatch]:
+        work = _Batches(self.cohort, self.sampler, self.views, self.input_px, self.seed, self.rank, self.executor)
+        for item in _loaded(work, range(self.start, self.stop), self.workers):
+            self.unreadable |= item.unreadable
+            if item.failure is not None:
+                raise item.failure
+            yield self._finished(item)
+
+    def _finished(self, item: "_Item") -> ViewBatch:
+        plan, n_views = item.plan, self.sampler.spec.views
+        pixels = item.pixels
+        if item.params is not None:
+            pixels = views_of_batch(pixels.to(self.device), item.params, n_views, self.input_px)
+        shape = (*plan.tiles.shape, n_views)
+        rows = plan.tiles.reshape(-1)
+        numbers = {
+            Level.PATCH: rows,
+            Level.SLIDE: self.cohort.tile_slide(rows),
+            Level.PATIENT: self.cohort.tile_patient(rows),
+        }
+        ids = {level: _repeated(number, shape) for level, number in numbers.items()}
+        labels = (
+            torch.from_numpy(self.cohort.tile_label(rows).reshape(plan.tiles.shape)) if self.cohort.classes else None
+        )
+        return ViewBatch(pixels.view(*shape, *pixels.shape[1:]), ids, labels)
+
+
+def tiles(
+    cohort: Cohort,
+    rows: Int64[ndarray, " n"],
+    input_px: int,
+    batch: int,
+    workers: int = 0,
+    unreadable: dict[str, str] | None = None,
+) -> Iterator[tuple[Int64[ndarray, " b"], UInt8[Tensor, "b 3 p p"]]]:
+    """The deterministic views of these tiles in order, by `batch`. Unreadable ones are left out and noted."""
+    chunks = [rows[i : i + batch] for i in range(0, len(rows), batch)]
+    for kept, pixels, problems in _loaded(_Tiles(cohort, chunks, input_px), range(len(chunks)), workers):
+        if unreadable is not None:
+            unreadable |= problems
+        if len(kept):
+            yield kept, pixels
+
+
+@dataclass
+class _Item:
+    """One batch on its way: pixels of all views, or of the tiles with the parameters of their views."""
+
+    plan: BatchPlan
+    pixels: Tensor
+    params: ViewParams | None
+    unreadable: dict[str, str]
+    failure: UserError | None = None
+
+
+@dataclass
+class _Batches(Dataset[_Item]):
+    cohort: Cohort
+    sampler: Sampler
+    views: ViewSpec
+    input_px: int
+    seed: int
+    rank: int
+    executor: Executor
+
+    def __getitem__(self, step: int) -> _Item:
+        plan = self.sampler.plan(step, self.rank)
+        unreadable: dict[str, str] = {}
+        try:
+            pixels = [self._read(plan.tiles, place, unreadable) for place in np.ndindex(plan.tiles.shape)]
+        except UserError as error:
+            return _Item(plan, torch.empty(0), None, unreadable, error)
+        params = self._params(step, plan)
+        if self.executor == "torch":
+            stacked = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).contiguous()
+            return _Item(plan, stacked, params, unreadable)
+        n_views = self.sampler.spec.views
+        seen = [views_of(tile, params, i * n_views, n_views, self.input_px) for i, tile in enumerate(pixels)]
+        return _Item(plan, torch.from_numpy(np.concatenate(seen)), None, unreadable)
+
+    def _params(self, step: int, plan: BatchPlan) -> ViewParams:
+        """Drawn by the place of a patch in the global batch, so that they do not hang on the number of ranks."""
+        first = plan.first * plan.tiles[0].size
+        places = range(first, first + plan.tiles.size)
+        return draw(self.views, [generator(self.seed, _VIEWS, step, i) for i in places], self.sampler.spec.views)
+
+    def _read(self, rows: ndarray, place: tuple[int, ...], unreadable: dict[str, str]) -> UInt8[ndarray, "h h 3"]:
+        """The tile of this place. An unreadable one is replaced, in `rows` too: a pure function of its row."""
+        row = int(rows[place])
+        try:
+            return self.cohort.read_tile(row)
+        except UnreadableTile as error:
+            unreadable[self._name(row)] = error.reason
+        for candidate in self._candidates(row):
+            try:
+                pixels = self.cohort.read_tile(candidate)
+            except UnreadableTile as error:
+                unreadable[self._name(candidate)] = error.reason
+                continue
+            rows[place] = candidate
+            return pixels
+        patient = self.cohort.patients[int(self.cohort.tile_patient(np.array([row]))[0])]
+        raise UserError(
+            f"patient {patient!r} has no readable tile to take the place of an unreadable one",
+            where=self._name(row),
+            fix="Mend the image or take the patient out of the manifest.",
+        )
+
+    def _candidates(self, row: int) -> list[int]:
+        """Tiles of the same slide, then of the same patient."""
+        at = np.array([row])
+        slide, patient = int(self.cohort.tile_slide(at)[0]), int(self.cohort.tile_patient(at)[0])
+        others = [self.cohort.slide_tiles(int(other)) for other in self.cohort.patient_slides(patient)]
+        rng = generator(self.seed, _REPLACE, row)
+        found = [rng.permutation(pool)[:_TRIES] for pool in (self.cohort.slide_tiles(slide), np.concatenate(others))]
+        return [int(candidate) for candidate in np.concatenate(found) if candidate != row]
+
+    def _name(self, row: int) -> str:
+        return tile_name(self.cohort, row)
+
+
+@dataclass
+class _Tiles(Dataset[tuple[ndarray, Tensor, dict[str, str]]]):
+    cohort: Cohort
+    chunks: list[ndarray]
+    input_px: int
+
+    def __getitem__(self, index: int) -> tuple[ndarray, Tensor, dict[str, str]]:
+        kept, pixels, problems = [], [], {}
+        for row in self.chunks[index].tolist():
+            try:
+                pixels.append(evaluation_view(self.cohort.read_tile(row), self.input_px))
+                kept.append(row)
+            except UnreadableTile as error:
+                problems[tile_name(self.cohort, row)] = error.reason
+        stacked = torch.from_numpy(np.stack(pixels)) if pixels else torch.empty(0, dtype=torch.uint8)
+        return np.array(kept, dtype=np.int64), stacked, problems
+
+
+def tile_name(cohort: Cohort, row: int) -> str:
+    """What to call a tile in a message: its image and place."""
+    x_px0, y_px0 = cohort.tile_xy_px0[row].tolist()
+    return f"{cohort.source.image_name(int(cohort.image_number[cohort.tile_image[row]]))} at {x_px0},{y_px0}"
+
+
+def _loaded(work: "Dataset[Any]", indices: range, workers: int) -> Iterator[Any]:
+    """Items of `work` in order; made here, or by worker processes that end with this one."""
+    if workers == 0 or len(indices) < 2:
+        cv2.setNumThreads(1)
+        yield from (work[index] for index in indices)
+        return
+    yield from DataLoader(
+        work,
+        batch_size=None,
+        sampler=indices,
+        num_workers=min(workers, len(indices)),
+        worker_init_fn=_begin_worker,
+        multiprocessing_context="forkserver",  # fork copies the locks of running threads, spawn starts torch anew
+        prefetch_factor=2,
+    )
+
+
+def _begin_worker(number: int) -> None:
+    cv2.setNumThreads(1)
+    for asked_to_stop in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(asked_to_stop, signal.SIG_IGN)  # the parent decides, and its end ends the workers
+
+
+def _repeated(numbers: ndarray, shape: tuple[int, ...]) -> Tensor:
+    return torch.from_numpy(numbers.reshape(shape[:-1])).unsqueeze(-1).expand(shape)

@@ -1,0 +1,135 @@
+"""Views by OpenCV, in the workers: uint8 in, uint8 out, one resample."""
+
+from functools import cache, cached_property
+
+import cv2
+import numpy as np
+from jaxtyping import Float32, UInt8
+from numpy import ndarray
+
+from hlss.batches.draw import ViewParams
+from hlss.batches.keyed import generator
+
+_NOISE_BLOCK = 1 << 22  # normal numbers drawn once a process; a view's noise is a stretch of them
+SHARPEN = np.array([[1, 1, 1], [1, 5, 1], [1, 1, 1]], dtype=np.float32) / 13  # Pillow's and torchvision's smoothing
+
+
+def views_of(tile: UInt8[ndarray, "h h 3"], params: ViewParams, first: int, count: int, out_px: int) -> ndarray:
+    """Views `first` to `first + count` of `params`, all of this tile: (count, 3, out_px, out_px) uint8.
+
+    Order: flips, affine, crop and resize in one resample; stain; colour; noise; autocontrast (by the tile's own range)
+    and solarize; sharpness; blur; erase.
+    """
+    seen = TileSeen(tile)
+    result = np.empty((count, 3, out_px, out_px), dtype=np.uint8)
+    for place in range(count):
+        result[place] = _view(seen, params, first + place, out_px).transpose(2, 0, 1)
+    return result
+
+
+def evaluation_view(tile: UInt8[ndarray, "h w 3"], out_px: int) -> UInt8[ndarray, "3 p p"]:
+    """The deterministic view: resized, by area where that shrinks and by cubic splines where it enlarges."""
+    if tile.shape[:2] != (out_px, out_px):
+        shrinks = tile.shape[0] >= out_px and tile.shape[1] >= out_px
+        tile = cv2.resize(tile, (out_px, out_px), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+    return np.ascontiguousarray(tile.transpose(2, 0, 1))
+
+
+class TileSeen:
+    """A tile with what several views of it share: halved copies, range of each channel, mean grey."""
+
+    def __init__(self, tile: UInt8[ndarray, "h h 3"]) -> None:
+        self.halved = [np.ascontiguousarray(tile)]
+
+    def at(self, level: int) -> UInt8[ndarray, "h h 3"]:
+        while len(self.halved) <= level:
+            side = self.halved[-1].shape[0] // 2
+            self.halved.append(cv2.resize(self.halved[-1], (side, side), interpolation=cv2.INTER_AREA))
+        return self.halved[level]
+
+    @cached_property
+    def channel_range(self) -> tuple[ndarray, ndarray]:
+        bounds = np.array([cv2.minMaxLoc(channel)[:2] for channel in cv2.split(self.halved[0])])
+        return bounds[:, 0], bounds[:, 1]
+
+    @cached_property
+    def mean_grey(self) -> float:
+        red, green, blue, _ = cv2.mean(self.halved[0])
+        return 0.299 * red + 0.587 * green + 0.114 * blue
+
+
+def halvings(params: ViewParams, view: int, tile_px: int, out_px: int) -> int:
+    """How often a tile is halved (by area) before the one resample, so that shrinking does not alias."""
+    step = np.sqrt(abs(np.linalg.det(params.matrix[view, :, :2]))) * tile_px / out_px
+    level = 0
+    while step >= 1.5 and tile_px % 2 == 0:
+        level, step, tile_px = level + 1, step / 2, tile_px // 2
+    return level
+
+
+def _view(seen: TileSeen, params: ViewParams, i: int, out_px: int) -> UInt8[ndarray, "p p 3"]:
+    view = _resampled(seen, params, i, out_px)
+    if params.stained[i]:
+        view = _stained(view, params.stain[i])
+    if params.coloured[i]:
+        contrast = float(params.contrast[i])
+        offset = np.full((3, 1), (1 - contrast) * seen.mean_grey)
+        view = cv2.transform(view, np.hstack([contrast * params.colour[i], offset]))
+    if params.noise[i] > 0:
+        view = _noisy(view, float(params.noise[i]), int(params.noise_key[i]))
+    if params.autocontrast[i] or params.solarize[i] <= 1:
+        view = cv2.LUT(view, tone_table(seen.channel_range, bool(params.autocontrast[i]), float(params.solarize[i])))
+    if params.sharpness[i] != 1:
+        smooth = cv2.filter2D(view, -1, SHARPEN)
+        factor = float(params.sharpness[i])
+        view = cv2.addWeighted(view, factor, smooth, 1 - factor, 0)
+    if params.blur[i] > 0:
+        view = cv2.GaussianBlur(view, (5, 5), float(params.blur[i]))
+    left, top, right, bottom = np.rint(params.erase[i] * out_px).astype(int)
+    view[top:bottom, left:right] = 0
+    return view
+
+
+def _resampled(seen: TileSeen, params: ViewParams, i: int, out_px: int) -> UInt8[ndarray, "p p 3"]:
+    source = seen.at(halvings(params, i, seen.halved[0].shape[0], out_px))
+    side = source.shape[0]
+    matrix = params.matrix[i] * side
+    matrix[:, :2] /= out_px
+    matrix[:, 2] += matrix[:, :2].sum(axis=1) * 0.5 - 0.5  # pixel centres lie at half integers
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(source, matrix, (out_px, out_px), flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
+
+
+@cache
+def _densities() -> Float32[ndarray, " 256"]:
+    return (-np.log((np.arange(256) + 1) / 256)).astype(np.float32)
+
+
+def _stained(view: UInt8[ndarray, "p p 3"], stain: ndarray) -> UInt8[ndarray, "p p 3"]:
+    """The view with its optical densities taken through a 3 × 4 matrix."""
+    densities = cv2.transform(cv2.LUT(view, _densities()), -stain)
+    return np.rint(np.clip(cv2.exp(densities) * 256 - 1, 0, 255)).astype(np.uint8)
+
+
+@cache
+def _noise() -> Float32[ndarray, " n"]:
+    return generator(0x4E6F6973).standard_normal(_NOISE_BLOCK, dtype=np.float32)
+
+
+def _noisy(view: UInt8[ndarray, "p p 3"], sigma: float, key: int) -> UInt8[ndarray, "p p 3"]:
+    start = key % (_NOISE_BLOCK - view.size)
+    noise = _noise()[start : start + view.size].reshape(view.shape)
+    return cv2.addWeighted(view, 1.0, noise, sigma * 255, 0, dtype=cv2.CV_8U)
+
+
+def tone_table(channel_range: tuple[ndarray, ndarray], stretch: bool, threshold: float) -> UInt8[ndarray, "256 3"]:
+    """Values 0..255 of each channel after autocontrast (if `stretch`) and solarize (threshold > 1: none)."""
+    values = np.repeat(np.arange(256, dtype=np.float64)[:, None], 3, axis=1)
+    if stretch:
+        low, high = channel_range
+        spread = np.where(high > low, high - low, 255)
+        low = np.where(high > low, low, 0)
+        values = np.rint(np.clip((values - low) * 255 / spread, 0, 255))
+    if threshold <= 1:
+        values = np.where(values >= threshold * 255, 255 - values, values)
+    return values.astype(np.uint8).reshape(256, 1, 3)

@@ -1,0 +1,105 @@
+"""From patches to features: frozen tower, deterministic views, one row a patch."""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Int64
+from numpy import ndarray
+from torch import Tensor
+
+from hlss.cohorts.base import Cohort
+from hlss.encoders.base import ImageEncoder
+from hlss.errors import UserError
+from hlss.evaluate.embedding_table import EmbeddingTable
+
+Rows = Int64[ndarray, " n"]
+Stream = Callable[[Cohort, Rows], Iterator[tuple[Rows, Tensor]]]
+_SAY_EVERY_S = 5.0
+
+
+def embed(
+    encoder: ImageEncoder,
+    sides: Mapping[str, Cohort],
+    stream: Stream,
+    provenance: Mapping[str, Any],
+    *,
+    device: torch.device,
+    max_patches_per_slide: int | None = None,
+    seed: int = 0,
+    progress: Callable[[str], None] | None = None,
+) -> EmbeddingTable:
+    """Features of the patches of every side, in float32.
+
+    stream: gives (rows, uint8 b c h w) of the rows it is asked for; rows it leaves out are left out of the table.
+    max_patches_per_slide: so many patches of each slide, drawn by (seed, slide id); all where it is None.
+    Raises UserError where no patch could be read.
+    """
+    chosen = {side: chosen_rows(cohort, max_patches_per_slide, seed) for side, cohort in sides.items()}
+    total = sum(len(rows) for rows in chosen.values())
+    clock = _Clock(total, progress)
+    features: list[ndarray] = []
+    columns: list[dict[str, ndarray]] = []
+    encoder.eval()
+    with torch.no_grad():
+        for side, cohort in sides.items():
+            for rows, pixels in stream(cohort, chosen[side]):
+                z = encoder(encoder.normalised(pixels.to(device)))
+                features.append(z.float().cpu().numpy())
+                columns.append(_identity(cohort, rows, side))
+                clock.passed(len(rows))
+    if not features:
+        raise UserError("no patch could be embedded", fix="Check the images of the cohort.")
+    joined = {name: np.concatenate([part[name] for part in columns]) for name in columns[0]}
+    facts = {**provenance, "max_patches_per_slide": max_patches_per_slide, "patch_seed": seed, "patches": total}
+    return EmbeddingTable(np.concatenate(features), joined, facts)
+
+
+def chosen_rows(cohort: Cohort, most: int | None, seed: int) -> Rows:
+    """Rows to embed: all, or at most so many a slide, whatever else the cohort holds."""
+    if most is None:
+        return np.arange(cohort.n_tiles)
+    picked = []
+    for slide, name in enumerate(cohort.slides):
+        rows = cohort.slide_tiles(slide)
+        if len(rows) > most:
+            key = int.from_bytes(hashlib.sha256(f"{seed}\0{name}".encode()).digest()[:8])
+            rows = np.sort(np.random.Generator(np.random.Philox(key)).choice(rows, most, replace=False))
+        picked.append(rows)
+    return np.sort(np.concatenate(picked))
+
+
+def _identity(cohort: Cohort, rows: Rows, side: str) -> dict[str, ndarray]:
+    def named(numbers: ndarray, names: tuple[str, ...]) -> ndarray:
+        return np.array([names[number] if number >= 0 else "" for number in numbers.tolist()], dtype=object)
+
+    images = cohort.image_number[cohort.tile_image[rows]].tolist()
+    return {
+        "patient": named(cohort.tile_patient(rows), cohort.patients),
+        "slide": named(cohort.tile_slide(rows), cohort.slides),
+        "site": named(cohort.tile_site(rows), cohort.sites),
+        "image": np.array([cohort.source.image_name(image) for image in images], dtype=object),
+        "label": named(cohort.tile_label(rows), cohort.classes),
+        "side": np.full(len(rows), side, dtype=object),
+        "x_px0": cohort.tile_xy_px0[rows, 0].astype(np.int64),
+        "y_px0": cohort.tile_xy_px0[rows, 1].astype(np.int64),
+    }
+
+
+class _Clock:
+    """Says now and then how far it is and how long it will take."""
+
+    def __init__(self, total: int, say: Callable[[str], None] | None) -> None:
+        self.total, self.say, self.done = total, say, 0
+        self.began = self.last = time.monotonic()
+
+    def passed(self, count: int) -> None:
+        self.done += count
+        now = time.monotonic()
+        if self.say is not None and now - self.last >= _SAY_EVERY_S:
+            self.last = now
+            left = (now - self.began) / self.done * (self.total - self.done)
+            self.say(f"embedding: {self.done} of {self.total} patches, {left:.0f} s left")

@@ -1,0 +1,44 @@
+"""Projections: what they start as, and that their rows are unit rows in float32."""
+
+import math
+
+import torch
+from torch import nn
+
+from hlss.objectives.heads import random_layer, text_layer
+
+
+def test_text_layer_starts_as_the_text():
+    texts = nn.functional.normalize(torch.randn(5, 8, generator=torch.Generator().manual_seed(0)), dim=1)
+    layer, z = text_layer(texts), torch.eye(8)[:3]
+    assert torch.equal(layer.weight, texts)
+    assert torch.equal(layer.bias, torch.zeros(5))
+    assert layer.weight.requires_grad
+    for row, view in zip(layer(z), z, strict=True):
+        products = [float(sum(a * b for a, b in zip(t.tolist(), view.tolist(), strict=True))) for t in texts]
+        length = math.sqrt(sum(p * p for p in products))
+        torch.testing.assert_close(row, torch.tensor([p / length for p in products]))
+    with torch.no_grad():
+        layer.weight.zero_()
+    assert texts.norm() > 0, "the text itself must not be trained"
+
+
+def test_random_layer_is_drawn_from_its_seed_alone():
+    state = torch.random.get_rng_state()
+    layer, same, other = random_layer(64, 16, seed=1), random_layer(64, 16, seed=1), random_layer(64, 16, seed=2)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert torch.equal(layer.weight, same.weight)
+    assert not torch.equal(layer.weight, other.weight)
+    assert layer.weight.abs().max() <= 1 / 8
+    assert layer.weight.std() > 0.9 / 8 / math.sqrt(3)
+    assert torch.equal(layer.bias, torch.zeros(16))
+
+
+def test_rows_are_unit_float32_rows_under_autocast():
+    layer = random_layer(8, 4, seed=0)
+    z = 50 * torch.randn(6, 8, generator=torch.Generator().manual_seed(0))
+    plain = layer(z)
+    torch.testing.assert_close(plain.norm(dim=1), torch.ones(6))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(layer(z), plain)
+    assert layer(z.bfloat16()).dtype == torch.float32
