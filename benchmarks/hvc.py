@@ -103,7 +103,7 @@ def main() -> None:
     print(f"HVC forward + backward, 3 levels, {WIDTH}-d projections, {torch.get_num_threads()} threads")
     print("     m   kernel   3 dense   9 dense |  over 9 (goal)  over 3 (goal) | gradient   peak: kernel   3 dense")
     for row, m in enumerate(sizes):
-        ms = times_ms(m, rounds=1 if arguments.quick else 3, seconds=0.2 if arguments.quick else 1.0)
+        ms = times_ms(m, rounds=3 if arguments.quick else max(2, 2048 // m), seconds=0.2 if arguments.quick else 0.5)
         gap = (losses(m, "kernel")() - losses(m, "three")()).norm() / losses(m, "three")().norm()
         over_nine, over_three = ms["nine"] / ms["kernel"], ms["three"] / ms["kernel"]
         print(

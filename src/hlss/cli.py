@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -59,7 +59,8 @@ def evaluate(
     tables: Annotated[list[Path], typer.Argument(help="Embedding tables; folds of a method are pooled.")],
     against: Annotated[str | None, typer.Option(help="Method to which the others are compared, by patient.")] = None,
     out: Annotated[Path | None, typer.Option(help="JSON file [evaluation.json beside the first table].")] = None,
-    queries: Annotated[str, typer.Option(help="Side that is predicted: test or val.")] = "test",
+    queries: Annotated[Literal["test", "val"], typer.Option(help="Side that is predicted.")] = "test",
+    protocol: Annotated[list[str] | None, typer.Option(help="paper or small; repeat for both [both].")] = None,
 ) -> None:
     """Score features by nearest neighbours, at patch, slide and patient level, with intervals.
 
@@ -67,7 +68,7 @@ def evaluate(
     """
     from hlss.jobs.evaluate import evaluate_tables
 
-    _say(evaluate_tables(tables, against, out, queries))
+    _say(evaluate_tables(tables, against, out, queries, protocol))
 
 
 @app.command(epilog=_example("hlss doctor"))

@@ -3,6 +3,8 @@
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from multiprocessing import get_context
+from multiprocessing.context import BaseContext
 from typing import Any, Literal
 
 import cv2
@@ -25,6 +27,7 @@ from hlss.types import Level, ViewBatch
 
 Executor = Literal["opencv", "torch"]
 _VIEWS, _REPLACE = 11, 12  # what a generator is for: the first key after the seed
+_FEW = 24  # items for which starting workers costs more than it saves
 _TRIES = 8  # tiles tried in place of an unreadable one
 
 
@@ -196,7 +199,7 @@ def tile_name(cohort: Cohort, row: int) -> str:
 
 def _loaded(work: "Dataset[Any]", indices: range, workers: int) -> Iterator[Any]:
     """Items of `work` in order; made here, or by worker processes that end with this one."""
-    if workers == 0 or len(indices) < 2:
+    if workers == 0 or len(indices) < _FEW:
         cv2.setNumThreads(1)
         yield from (work[index] for index in indices)
         return
@@ -206,9 +209,18 @@ def _loaded(work: "Dataset[Any]", indices: range, workers: int) -> Iterator[Any]
         sampler=indices,
         num_workers=min(workers, len(indices)),
         worker_init_fn=_begin_worker,
-        multiprocessing_context="forkserver",  # fork copies the locks of running threads, spawn starts torch anew
+        multiprocessing_context=_context(),
         prefetch_factor=2,
     )
+
+
+def _context() -> BaseContext:
+    """Workers forked from a clean server that has this module loaded: fork alone copies the locks of running threads,
+    spawn alone loads torch anew for each worker.
+    """
+    context = get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    return context
 
 
 def _begin_worker(number: int) -> None:

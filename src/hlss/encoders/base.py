@@ -12,7 +12,7 @@ class ImageEncoder(nn.Module):
 
     dim:      length of a feature.
     input_px: side of the square input, pixels.
-    mean, std: per-channel normalisation its weights expect; the tower applies it itself.
+    mean, std: per-channel normalisation its weights expect; `normalised` applies it, `forward` is given its result.
     family:   names the weights it was trained with, as in `open_clip/RN50/openai`; a text tower of the same family is
               aligned with it. None: trained with no text tower, or not trained.
     """
@@ -48,8 +48,17 @@ class ImageEncoder(nn.Module):
         return []
 
     def wants_features(self) -> bool:
-        """Whether a fresh projection waits for `fit_projection` (a PCA of training features)."""
+        """Whether a fresh projection waits for `fit_projection`."""
         return False
+
+    def features(self, pixels: Float[Tensor, "b c h w"]) -> Float[Tensor, "b f"]:
+        """Features before a projection; those of `forward` where there is none."""
+        found: Tensor = self(pixels)
+        return found
+
+    def fit_projection(self, features: Float[Tensor, "n f"]) -> None:
+        """Start a fresh projection from `features` of training tiles."""
+        raise NotImplementedError
 
 
 @runtime_checkable
@@ -58,8 +67,10 @@ class TextEncoder(Protocol):
 
     dim: int
     context: int
-    fingerprint: str
     family: str | None
+
+    @property
+    def fingerprint(self) -> str: ...
 
     def token_counts(self, texts: list[str]) -> list[int]:
         """Tokens of each text, with start and end marks, untruncated."""

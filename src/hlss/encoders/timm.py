@@ -1,7 +1,7 @@
 """Any timm backbone, with a projection to the text dimension where one is wanted."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, cast
 
 import torch
 from jaxtyping import Float
@@ -52,9 +52,9 @@ class TimmEncoder(ImageEncoder):
     """A timm backbone without its classifier, and a linear projection after it where `dim` is given."""
 
     def __init__(self, backbone: nn.Module, dim: int | None, input_px: int | None, seed: int) -> None:
-        config = backbone.pretrained_cfg
+        config: dict[str, Any] = backbone.pretrained_cfg  # type: ignore[assignment]
         px = input_px or int(config["input_size"][-1])
-        features = int(backbone.num_features)
+        features = int(backbone.num_features)  # type: ignore[arg-type]
         super().__init__(dim or features, px, config["mean"], config["std"])
         self.backbone = backbone
         self.projection: nn.Linear | None = None
@@ -77,19 +77,20 @@ class TimmEncoder(ImageEncoder):
     def fit_projection(self, features: Float[Tensor, "n f"]) -> None:
         """Start the projection as a PCA of these features: W = principal axes, b = −W·mean, in float64.
 
-        Raises UserError where there are fewer features than dimensions asked for.
+        Where there are fewer features than dimensions, axes orthogonal to all of them fill up the rest. Raises
+        UserError where more dimensions are asked for than a feature has.
         """
         assert self.projection is not None
-        count, dim = len(features), self.projection.out_features
-        if min(features.shape) < dim:
+        dim = self.projection.out_features
+        if features.shape[1] < dim:
             raise UserError(
-                f"{count} features of {features.shape[1]} numbers cannot place a projection to {dim}",
+                f"features of {features.shape[1]} numbers cannot be projected to {dim} by a PCA",
                 where="encoder.dim",
-                fix="Use a smaller dimension or more training tiles.",
+                fix="Use a smaller dimension.",
             )
         rows = features.double()
         mean = rows.mean(dim=0)
-        _, _, axes = torch.linalg.svd(rows - mean, full_matrices=False)
+        _, _, axes = torch.linalg.svd(rows - mean, full_matrices=len(rows) < dim)
         axes = axes[:dim] * axes[:dim].sum(dim=1, keepdim=True).sign()  # an axis has no sign: choose one for good
         with torch.no_grad():
             self.projection.weight.copy_(axes)
@@ -136,7 +137,7 @@ def _backbone(spec: Timm) -> nn.Module:
 
 
 def _without_classifier(weights: dict[str, Tensor], backbone: nn.Module) -> dict[str, Tensor]:
-    classifier = str(backbone.pretrained_cfg.get("classifier", "fc"))
+    classifier = str(cast("dict[str, Any]", backbone.pretrained_cfg).get("classifier", "fc"))
     own = backbone.state_dict()
     return {name: w for name, w in weights.items() if name in own or not name.startswith(f"{classifier}.")}
 

@@ -62,7 +62,7 @@ def _loads_own_operators() -> bool:
     libraries += [p for place in spec.submodule_search_locations for p in Path(place).glob("_C*.pyd")]
     try:
         for library in libraries:
-            torch.ops.load_library(str(library))
+            torch.ops.load_library(str(library))  # type: ignore[no-untyped-call]
     except OSError:
         return False
     return bool(libraries)

@@ -19,7 +19,8 @@ from hlss.files import replacing
 
 COLUMNS = ("patient", "slide", "site", "image", "label", "side")
 PLACES = ("x_px0", "y_px0")
-_IDS, _FEATURES = "patches.parquet", "features.safetensors"
+IDS_FILE, FEATURES_FILE = "patches.parquet", "features.safetensors"
+_FIX = "Run `hlss embed` again."
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,11 +31,17 @@ class EmbeddingTable:
     columns:  patient, slide, site, image, label, side as strings (label and site "" where there is none), and
               x_px0, y_px0 (level-0 px of the image) as integers.
     provenance: code version, config hash, data hash, method, checkpoint, seed, fold, hardware, time and so on.
+    Raises ValueError where a column is missing or not as long as the features.
     """
 
     features: Float32[ndarray, "n d"]
     columns: Mapping[str, Shaped[ndarray, " n"]]
     provenance: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        misfit = _misfit(self.features, {name: len(column) for name, column in self.columns.items()})
+        if misfit is not None:
+            raise ValueError(misfit)
 
     def __len__(self) -> int:
         return len(self.features)
@@ -50,36 +57,50 @@ class EmbeddingTable:
     def write(self, folder: Path) -> None:
         """Write to a folder, which appears whole or not at all. Raises UserError where it cannot be written."""
         metadata = {"hlss": json.dumps(dict(self.provenance), allow_nan=False, default=str)}
-        table = pa.table({name: pa.array(column.tolist()) for name, column in self.columns.items()}, metadata=metadata)
+        types = {name: pa.int64() if name in PLACES else pa.string() for name in self.columns}
+        arrays = {name: pa.array(column.tolist(), types[name]) for name, column in self.columns.items()}
         with replacing(Path(folder)) as temporary:
             temporary.mkdir(parents=True)
-            pq.write_table(table, temporary / _IDS)
-            (temporary / _FEATURES).write_bytes(save({"features": np.ascontiguousarray(self.features)}))
+            pq.write_table(pa.table(arrays, metadata=metadata), temporary / IDS_FILE)
+            # safetensors' own save_file hides the error number of a full disk
+            (temporary / FEATURES_FILE).write_bytes(save({"features": np.ascontiguousarray(self.features)}))
 
     @classmethod
     def read(cls, folder: Path) -> "EmbeddingTable":
         """Read a folder. Raises UserError where it is missing, broken, or its two files do not belong together."""
         folder = Path(folder)
-        if not (folder / _IDS).exists():
-            raise UserError(f"no embedding table here: {_IDS} is missing", where=folder, fix="Run `hlss embed` first.")
+        for name in (IDS_FILE, FEATURES_FILE):
+            if not (folder / name).is_file():
+                raise UserError(f"no embedding table here: {name} is missing", where=folder, fix="Run `hlss embed`.")
         try:
-            table = pq.read_table(folder / _IDS)
-            features = load_file(folder / _FEATURES)["features"]
-        except (OSError, pa.ArrowException, SafetensorError, KeyError) as error:
-            raise UserError(
-                f"broken embedding table: {error!s:.200}", where=folder, fix="Run `hlss embed` again."
-            ) from error
-        missing = {*COLUMNS, *PLACES} - set(table.column_names)
-        if missing or len(features) != table.num_rows:
-            what = (
-                f"columns {sorted(missing)} are missing"
-                if missing
-                else f"{len(features)} features, {table.num_rows} rows"
-            )
-            raise UserError(f"broken embedding table: {what}", where=folder, fix="Run `hlss embed` again.")
-        columns = {
-            name: np.array(table[name].to_pylist(), dtype=np.int64 if name in PLACES else object)
-            for name in table.column_names
-        }
-        provenance = json.loads((table.schema.metadata or {}).get(b"hlss", b"{}"))
+            table = pq.read_table(folder / IDS_FILE)
+            features = load_file(folder / FEATURES_FILE)["features"]
+            provenance = json.loads((table.schema.metadata or {}).get(b"hlss", b"{}"))
+            misfit = _misfit(features, dict.fromkeys(table.column_names, table.num_rows))
+            columns = {} if misfit else {name: _column(table[name], name in PLACES) for name in table.column_names}
+        except (OSError, pa.ArrowException, SafetensorError, KeyError, ValueError, TypeError) as error:
+            raise UserError(f"broken embedding table: {error!s:.200}", where=folder, fix=_FIX) from error
+        if misfit is not None:
+            raise UserError(f"broken embedding table: {misfit}", where=folder, fix=_FIX)
         return cls(features, columns, provenance)
+
+
+def _column(stored: Any, integers: bool) -> Shaped[ndarray, " n"]:
+    values = stored.to_pylist()
+    if integers:
+        return np.array(values, dtype=np.int64)
+    return np.array(["" if value is None else str(value) for value in values], dtype=object)
+
+
+def _misfit(features: ndarray, lengths: Mapping[str, int]) -> str | None:
+    """What is wrong with features beside columns of these lengths; None where they fit."""
+    missing = sorted({*COLUMNS, *PLACES} - set(lengths))
+    if missing:
+        return f"columns {', '.join(missing)} are missing"
+    if features.ndim != 2 or features.dtype != np.float32:
+        return f"features are {features.dtype} of shape {features.shape}, not float32 of shape (n, d)"
+    wrong = {name: length for name, length in lengths.items() if length != len(features)}
+    if wrong:
+        name, length = next(iter(wrong.items()))
+        return f"{len(features)} features, but {length} rows of `{name}`"
+    return None

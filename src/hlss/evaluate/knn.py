@@ -1,12 +1,16 @@
 """Weighted nearest neighbours by cosine (SPEC §6): exact, in float32."""
 
+import importlib.util
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from jaxtyping import Float, Float32, Int64
 from numpy import ndarray
 
 from hlss.errors import UserError
+
+_BLOCK_ROWS = 8192  # worked on at a time, so that memory beside the features stays small
 
 
 @dataclass(frozen=True)
@@ -32,41 +36,61 @@ def knn_probabilities(
 ) -> Float[ndarray, "q c"]:
     """score_c = Σ over the k neighbours of class c of exp(sim/T), L1-normalised.
 
-    labels: class numbers 0..classes−1 of the bank. Raises UserError where k is larger than the bank.
+    labels: class numbers 0..classes−1 of the bank. Raises UserError where k is below 1 or larger than the bank, or a
+    feature is not finite.
     """
-    if protocol.k > len(bank):
+    if not 1 <= protocol.k <= len(bank):
         raise UserError(
-            f"k = {protocol.k} neighbours are more than the {len(bank)} patches of the bank",
+            f"k = {protocol.k} neighbours of a bank of {len(bank)} patches",
             where=f"protocol {protocol.name}",
-            fix="Choose a smaller k or another protocol.",
+            fix="Choose a k from 1 to the size of the bank.",
         )
-    center = bank.mean(axis=0, dtype=np.float64) if protocol.centred else 0.0
-    similarity, neighbours = _nearest(_unit(queries, center), _unit(bank, center), protocol.k)
+    for name, features in (("bank", bank), ("queries", queries)):
+        if not np.isfinite(features).all():
+            raise UserError(f"features of the {name} are not finite", fix="Embed again with a sound checkpoint.")
+    center = bank.mean(axis=0, dtype=np.float64) if protocol.centred else np.zeros(bank.shape[1])
+    similarity, neighbours = nearest(_unit(queries, center), _unit(bank, center), protocol.k)
     weights = np.exp((similarity.astype(np.float64) - 1) / protocol.temperature)
     scores = np.zeros((len(queries), classes))
     np.add.at(scores, (np.arange(len(queries))[:, None], labels[neighbours]), weights)
-    return scores / scores.sum(axis=1, keepdims=True)
+    probabilities: Float[ndarray, "q c"] = scores / scores.sum(axis=1, keepdims=True)
+    return probabilities
 
 
-def _unit(features: Float[ndarray, "n d"], center: ndarray | float) -> Float32[ndarray, "n d"]:
-    moved = features.astype(np.float64) - center
-    norms = np.linalg.norm(moved, axis=1, keepdims=True)
-    return np.ascontiguousarray(moved / np.maximum(norms, 1e-12), dtype=np.float32)
-
-
-def _nearest(
+def nearest(
     queries: Float32[ndarray, "q d"], bank: Float32[ndarray, "n d"], k: int
 ) -> tuple[Float32[ndarray, "q k"], Int64[ndarray, "q k"]]:
-    """Cosine and row of the k nearest: faiss on a CPU, torch where a GPU is at hand."""
-    import torch
-
+    """Dot product and row of the k nearest, nearest first: torch on a GPU, else faiss where it is installed."""
     if torch.cuda.is_available():
-        on_gpu = torch.from_numpy(bank).cuda()
-        parts = [
-            (torch.from_numpy(q).cuda() @ on_gpu.T).topk(k) for q in np.array_split(queries, len(queries) // 4096 + 1)
-        ]
-        return tuple(np.concatenate([part[i].cpu().numpy() for part in parts]) for i in (0, 1))  # type: ignore[return-value]
+        return nearest_by_torch(queries, bank, k, torch.device("cuda"))
+    if importlib.util.find_spec("faiss") is None:  # there is none for macOS on Intel
+        return nearest_by_torch(queries, bank, k, torch.device("cpu"))
     import faiss
 
     similarity, rows = faiss.knn(queries, bank, k, metric=faiss.METRIC_INNER_PRODUCT)
     return similarity, rows
+
+
+def nearest_by_torch(
+    queries: Float32[ndarray, "q d"], bank: Float32[ndarray, "n d"], k: int, device: torch.device
+) -> tuple[Float32[ndarray, "q k"], Int64[ndarray, "q k"]]:
+    """As `nearest`, on this device, so many queries at a time that the product stays within 1 GiB."""
+    columns = torch.from_numpy(bank).to(device).T
+    step = max(1, 2**28 // len(bank))
+    similarity = np.empty((len(queries), k), dtype=np.float32)
+    rows = np.empty((len(queries), k), dtype=np.int64)
+    for start in range(0, len(queries), step):
+        block = slice(start, start + step)
+        best = (torch.from_numpy(queries[block]).to(device) @ columns).topk(k)
+        similarity[block], rows[block] = best.values.cpu().numpy(), best.indices.cpu().numpy()
+    return similarity, rows
+
+
+def _unit(features: Float[ndarray, "n d"], center: Float[ndarray, " d"]) -> Float32[ndarray, "n d"]:
+    """Features less `center`, at length 1; one that lies on the centre stays 0."""
+    result = np.empty(features.shape, dtype=np.float32)
+    for start in range(0, len(features), _BLOCK_ROWS):
+        moved = features[start : start + _BLOCK_ROWS].astype(np.float64) - center
+        norms = np.linalg.norm(moved, axis=1, keepdims=True)
+        result[start : start + _BLOCK_ROWS] = moved / np.maximum(norms, 1e-12)
+    return result

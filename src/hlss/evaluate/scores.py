@@ -5,14 +5,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float, Int64, Shaped
+from jaxtyping import Bool, Float, Int64, Shaped
 from numpy import ndarray
-from sklearn.metrics import balanced_accuracy_score, confusion_matrix, f1_score, roc_auc_score
+from sklearn.metrics import confusion_matrix, f1_score, recall_score, roc_auc_score
 
 from hlss.errors import UserError
 from hlss.types import Level
 
 Scoring = Literal["mean", "released"]
+LEVEL_COLUMN = {Level.SLIDE: "slide", Level.PATIENT: "patient"}
+MEASURES = ("accuracy", "balanced_accuracy", "macro_auroc", "macro_f1", "top2")
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,44 +31,57 @@ class Predictions:
         return len(self.truth)
 
     @property
-    def correct(self) -> Float[ndarray, " n"]:
-        return (self.probabilities.argmax(axis=1) == self.truth).astype(np.float64)
+    def chosen(self) -> Int64[ndarray, " n"]:
+        """The most probable class of each unit; the first of equals."""
+        found: Int64[ndarray, " n"] = self.probabilities.argmax(axis=1)
+        return found
+
+    @property
+    def in_top2(self) -> Bool[ndarray, " n"]:
+        """Whether the true class is one of the two most probable."""
+        best = np.argsort(-self.probabilities, axis=1, kind="stable")[:, :2]
+        found: Bool[ndarray, " n"] = (best == self.truth[:, None]).any(axis=1)
+        return found
 
 
 def aggregated(patches: Predictions, groups: Shaped[ndarray, " n"], scoring: Scoring = "mean") -> Predictions:
     """Predictions of groups of patches (slides, patients): the mean of their probabilities.
 
+    A group whose patches have several labels is left out and counted.
     released: a softmax of the probabilities once more before they are summed, and groups by (id, true label), so that
     an id with several labels counts as several units.
     """
     keys = groups.astype(str)
     probabilities = patches.probabilities
     if scoring == "released":
-        keys = np.char.add(np.char.add(keys, "\0"), patches.truth.astype(str))
+        keys = np.char.add(np.char.add(keys, "\t"), patches.truth.astype(str))
         probabilities = np.exp(probabilities) / np.exp(probabilities).sum(axis=1, keepdims=True)
     names, first, member = np.unique(keys, return_index=True, return_inverse=True)
     sums = np.zeros((len(names), probabilities.shape[1]))
     np.add.at(sums, member, probabilities)
-    counts = np.bincount(member)[:, None]
-    low, high = np.full(len(names), np.iinfo(np.int64).max), np.full(len(names), -1)
-    np.minimum.at(low, member, patches.truth)
-    np.maximum.at(high, member, patches.truth)
-    single = low == high
-    result = Predictions(sums / counts, low, patches.patient[first], names, int((~single).sum()))
-    return Predictions(
-        result.probabilities[single], low[single], result.patient[single], names[single], result.left_out
-    )
+    means = sums / np.bincount(member, minlength=len(names))[:, None]
+    truth = patches.truth[first]
+    mixed = np.zeros(len(names), dtype=bool)
+    mixed[member[patches.truth != truth[member]]] = True
+    single = ~mixed
+    return Predictions(means[single], truth[single], patches.patient[first][single], names[single], int(mixed.sum()))
 
 
 def pooled(folds: Sequence[Predictions]) -> Predictions:
-    """Folds as one set of predictions. Raises UserError where a unit was predicted twice."""
-    units = np.concatenate([fold.unit for fold in folds])
-    names, counts = np.unique(units.astype(str), return_counts=True)
+    """Folds as one set of predictions. Raises UserError where a patient is in two folds, or a unit twice in one."""
+    seen: set[str] = set()
+    for fold in folds:
+        patients = set(fold.patient.astype(str).tolist())
+        if seen & patients:
+            raise UserError(
+                f"patient {min(seen & patients)!r} is tested by several tables of one method and seed",
+                fix="Give each fold once, and folds of one split.",
+            )
+        seen |= patients
+    units = np.concatenate([fold.unit.astype(str) for fold in folds])
+    names, counts = np.unique(units, return_counts=True)
     if (counts > 1).any():
-        raise UserError(
-            f"{names[counts > 1][0]!r} is on the test side of several tables of one method and seed",
-            fix="Give each fold once, and different folds.",
-        )
+        raise UserError(f"{names[counts > 1][0]!s} stands twice in a table", fix="Embed the cohort again.")
     return Predictions(
         np.concatenate([fold.probabilities for fold in folds]),
         np.concatenate([fold.truth for fold in folds]),
@@ -77,45 +92,38 @@ def pooled(folds: Sequence[Predictions]) -> Predictions:
 
 
 def metrics(predictions: Predictions) -> dict[str, float | int | None]:
-    """accuracy, balanced accuracy, macro-AUROC (one against the rest), macro-F1, top-2; None where undefined.
+    """Counts (n, patients, left_out, absent_classes) and MEASURES; None where one is undefined.
 
-    Classes that no unit has are left out of macro-averages; how many is given as `absent_classes`.
+    balanced_accuracy, macro_auroc (one against the rest) and macro_f1 are means over the classes that some unit has;
+    absent_classes counts the others. macro_auroc wants two such classes, top2 wants three classes.
     """
-    probabilities, truth = predictions.probabilities, predictions.truth
-    if len(truth) == 0:
-        return {"n": 0}
-    chosen = probabilities.argmax(axis=1)
+    probabilities, truth, chosen = predictions.probabilities, predictions.truth, predictions.chosen
     present = np.unique(truth)
-    top2 = np.argsort(-probabilities, axis=1, kind="stable")[:, :2]
-    aurocs = [roc_auc_score(truth == c, probabilities[:, c]) for c in present] if len(present) > 1 else []
-    return {
+    found: dict[str, float | int | None] = {
         "n": len(truth),
         "patients": len(np.unique(predictions.patient.astype(str))),
         "left_out": predictions.left_out,
         "absent_classes": probabilities.shape[1] - len(present),
-        "accuracy": float((chosen == truth).mean()),
-        "balanced_accuracy": float(_quiet_balanced(truth, chosen)),
-        "macro_auroc": float(np.mean(aurocs)) if aurocs else None,
-        "macro_f1": float(f1_score(truth, chosen, labels=present, average="macro", zero_division=0)),
-        "top2": float((top2 == truth[:, None]).any(axis=1).mean()) if probabilities.shape[1] > 2 else None,
+        **dict.fromkeys(MEASURES),
     }
+    if len(truth):
+        macro = {"labels": present, "average": "macro", "zero_division": 0}
+        found["accuracy"] = float((chosen == truth).mean())
+        found["balanced_accuracy"] = float(recall_score(truth, chosen, **macro))
+        found["macro_f1"] = float(f1_score(truth, chosen, **macro))
+    if len(present) > 1:
+        found["macro_auroc"] = float(np.mean([roc_auc_score(truth == c, probabilities[:, c]) for c in present]))
+    if len(truth) and probabilities.shape[1] > 2:
+        found["top2"] = float(predictions.in_top2.mean())
+    return found
 
 
 def confusion(predictions: Predictions) -> list[list[int]]:
     """Rows: true classes; columns: predicted."""
-    labels = list(range(predictions.probabilities.shape[1]))
+    classes = predictions.probabilities.shape[1]
+    if not len(predictions):
+        return [[0] * classes for _ in range(classes)]
     found: list[list[int]] = confusion_matrix(
-        predictions.truth, predictions.probabilities.argmax(axis=1), labels=labels
+        predictions.truth, predictions.chosen, labels=list(range(classes))
     ).tolist()
     return found
-
-
-def _quiet_balanced(truth: ndarray, chosen: ndarray) -> float:
-    """Mean recall of the classes that are there (scikit-learn warns of predicted classes that are not)."""
-    known = np.isin(chosen, truth)
-    if known.all():
-        return float(balanced_accuracy_score(truth, chosen))
-    return float(np.mean([(chosen[truth == c] == c).mean() for c in np.unique(truth)]))
-
-
-LEVEL_COLUMN = {Level.SLIDE: "slide", Level.PATIENT: "patient"}

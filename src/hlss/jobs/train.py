@@ -7,7 +7,8 @@ from functools import partial
 from pathlib import Path
 
 import yaml
-from lightning_fabric.utilities.rank_zero import rank_zero_only
+from lightning_fabric import Fabric
+from lightning_fabric.utilities.rank_zero import _get_rank
 
 from hlss.batches.loader import BatchStream
 from hlss.batches.sampler import Sampler
@@ -23,9 +24,14 @@ from hlss.train.loop import Run, train
 from hlss.train.run_folder import RunFolder
 
 
+def first_process() -> bool:
+    """Whether this is the process that writes, as far as the environment (torchrun, SLURM, Fabric) tells."""
+    return _get_rank() in (None, 0)
+
+
 def say_once(text: str) -> None:
     """One line on standard error, from the first process only."""
-    if rank_zero_only.rank in (None, 0):
+    if first_process():
         print(text, file=sys.stderr, flush=True)
 
 
@@ -37,7 +43,7 @@ def train_run(config: Path, overrides: Sequence[str]) -> Path:
 def train_experiment(experiment: Experiment, say: Say = say_once) -> Path:
     """Train an experiment to its end, from wherever its folder stands."""
     folder = RunFolder(experiment.folder, experiment.hash, _as_yaml(experiment), {})
-    first = rank_zero_only.rank in (None, 0)
+    first = first_process()
     with folder if first else nullcontext():
         if first and _finished(experiment):
             say(f"nothing to do: {experiment.folder} is trained to its last step")
@@ -97,8 +103,8 @@ def _length(experiment: Experiment, data: Data, world: int, say: Say) -> tuple[i
 
 
 def _stream(
-    experiment: Experiment, data: Data, sampler: Sampler, px: int, steps: int, fabric, start: int
-) -> BatchStream:  # type: ignore[no-untyped-def]
+    experiment: Experiment, data: Data, sampler: Sampler, px: int, steps: int, fabric: Fabric, start: int
+) -> BatchStream:
     return BatchStream(
         cohort=data.sides["train"],
         sampler=sampler,

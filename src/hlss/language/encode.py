@@ -16,6 +16,7 @@ from torch import Tensor
 
 from hlss.config import Part, choice
 from hlss.encoders.base import TextEncoder
+from hlss.encoders.specs import TextSpec
 from hlss.errors import UserError
 from hlss.files import digest, replacing
 from hlss.language.bank import DescriptionBank, check_tokens, read_bank
@@ -50,9 +51,9 @@ class LanguageSpec(Part):
     generic_level: Level = Level.SLIDE
     seed: int = Field(default=0, ge=0)
 
-    def encoded(self, default: Part | None, cache: Path | None) -> Texts:
+    def encoded(self, default: TextSpec | None, cache: Path | None) -> Texts:
         """The matrices of this bank by its text tower, or by `default` where none is set. Raises UserError."""
-        spec = self.text if self.text is not None else default
+        spec: TextSpec | None = self.text if self.text is not None else default
         if spec is None:
             raise UserError(
                 "the image encoder has no text tower of its own", where="language.text", fix="Name one, as minilm."

@@ -89,5 +89,10 @@ class Objective(nn.Module):
 class ObjectiveSpec(Part):
     """Settings of an objective; `build` makes it."""
 
+    @property
+    def needs_text(self) -> bool:
+        """Whether it must be given texts."""
+        return False
+
     def build(self, given: Given) -> Objective:
         raise NotImplementedError
