@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +77,8 @@ def _remove(path: Path) -> None:
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:
-        path.unlink(missing_ok=True)
+        with suppress(OSError):  # nothing to remove, or no way to: the error that led here is the one to report
+            path.unlink()
 
 
 def _explained(error: OSError, path: Path) -> UserError | OSError:
@@ -88,6 +89,7 @@ def _explained(error: OSError, path: Path) -> UserError | OSError:
         errno.EROFS: ("the file system is read-only", "Choose another output folder."),
         errno.EACCES: ("writing is not permitted", "Change the permissions or choose another output folder."),
         errno.EPERM: ("writing is not permitted", "Change the permissions or choose another output folder."),
+        errno.EEXIST: ("a file stands where a folder is needed", "Choose another output folder."),
         errno.ENOTDIR: ("a file stands where a folder is needed", "Choose another output folder."),
     }
     if error.errno not in reasons:

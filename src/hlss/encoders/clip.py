@@ -1,29 +1,24 @@
-"""CLIP by open_clip: image and text tower of one model, trained together (where they are trained at all)."""
+"""CLIP by open_clip: settings of the two towers of one model, trained together (where they are trained at all)."""
 
-from functools import cached_property
+from difflib import get_close_matches
 from pathlib import Path
-from types import ModuleType
-from typing import Any, Literal
+from typing import Literal, Self
 
 import torch
-from jaxtyping import Float
-from pydantic import Field
-from torch import Tensor, nn
+from pydantic import Field, model_validator
+from torch import nn
 
 from hlss.config import Part
-from hlss.encoders.base import ImageEncoder
+from hlss.encoders.clip_towers import ClipImageEncoder, ClipTextEncoder, open_clip_quietly
 from hlss.encoders.specs import EncoderSpec, TextSpec
-from hlss.encoders.torchvision_guard import import_guarded
 from hlss.encoders.weights import fill, read_weights
 from hlss.errors import UserError
-from hlss.files import digest
 from hlss.registry import ENCODERS, TEXTS
 
-Activation = Literal["gelu", "quick_gelu"]
-_BATCH = 128
+_ACTIVATIONS = {False: "GELU", True: "QuickGELU"}
 
 
-class _ClipModel(Part):
+class ClipModel(Part):
     """What both towers of a model are set up by.
 
     architecture: open_clip's name; pretrained: open_clip's tag (needs the network or its cache); weights: a local
@@ -33,8 +28,16 @@ class _ClipModel(Part):
     architecture: str = "RN50"
     pretrained: str | None = None
     weights: Path | None = None
-    activation: Activation | None = None
+    activation: Literal["gelu", "quick_gelu"] | None = None
     seed: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _one_source_of_weights(self) -> Self:
+        if self.pretrained is not None and self.weights is not None:
+            raise ValueError("give `pretrained` or `weights`, not both")
+        if self.activation is not None and self.weights is None:
+            raise ValueError("`activation` goes with `weights`; remove it")
+        return self
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -53,62 +56,76 @@ class _ClipModel(Part):
         """The whole model. Raises UserError for an unknown name, weights that cannot be had or do not fit, and for
         weights trained with another activation than the architecture has (SPEC §5).
         """
-        open_clip = _open_clip()
-        config = open_clip.get_model_config(self.architecture)
-        if config is None:
-            known = ", ".join(name for name in open_clip.list_models() if name.startswith(self.architecture[:3]))
-            raise UserError(
-                f"open_clip has no model {self.architecture!r}", where="architecture", fix=f"Near: {known}."
-            )
-        self._refuse_mismatch(open_clip, bool(config.get("quick_gelu", False)))
-        try:
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(self.seed)
-                model: nn.Module = open_clip.create_model(self.architecture, pretrained=self.pretrained)
-        except (OSError, RuntimeError) as error:
-            raise UserError(
-                f"cannot get the weights {self.pretrained!r} of {self.architecture}: {error!s:.160}",
-                where="pretrained",
-                fix="Connect to the network once, or give `weights`, a local file.",
-            ) from error
+        with open_clip_quietly() as open_clip:
+            config = open_clip.get_model_config(self.architecture)
+            if config is None:
+                near = ", ".join(get_close_matches(self.architecture, open_clip.list_models(), 5, 0.0))
+                raise UserError(
+                    f"open_clip has no model {self.architecture!r}", where="architecture", fix=f"Near: {near}."
+                )
+            self._refuse_mismatch(self._wants_quick(self._tags()), bool(config.get("quick_gelu", False)))
+            try:
+                with torch.random.fork_rng(devices=[]):
+                    torch.manual_seed(self.seed)
+                    model: nn.Module = open_clip.create_model(self.architecture, pretrained=self.pretrained)
+            except (OSError, RuntimeError) as error:
+                raise UserError(
+                    f"cannot get the weights {self.pretrained!r} of {self.architecture}: {error!s:.160}",
+                    where="pretrained",
+                    fix="Connect to the network once, or give `weights`, a local file.",
+                ) from error
         if self.weights is not None:
             fill(model, read_weights(self.weights), self.weights)
         return model.eval()
 
-    def _refuse_mismatch(self, open_clip: ModuleType, quick: bool) -> None:
-        wants = self._wants_quick(open_clip)
-        if wants is None or wants == quick:
-            return
-        base = self.architecture.removesuffix("-quickgelu")
-        right = f"{base}-quickgelu" if wants else base
-        names = ("GELU", "QuickGELU")
-        raise UserError(
-            f"these weights were trained with {names[wants]}, architecture {self.architecture} has {names[quick]}",
-            where=self.weights or f"pretrained={self.pretrained}",
-            fix=f"Set architecture: {right}.",
-        )
+    def _tags(self) -> dict[str, bool]:
+        """open_clip's tags of weights for this architecture under both activations: whether each wants QuickGELU."""
+        with open_clip_quietly() as open_clip:
+            base = self.architecture.removesuffix("-quickgelu")
+            found: dict[str, bool] = {}
+            for name in (base, f"{base}-quickgelu"):
+                for tag in open_clip.list_pretrained_tags_by_model(name):
+                    wants = open_clip.get_pretrained_cfg(name, tag).get("quick_gelu", False)
+                    found[tag] = found.get(tag, False) or bool(wants)
+        return found
 
-    def _wants_quick(self, open_clip: ModuleType) -> bool | None:
+    def _wants_quick(self, tags: dict[str, bool]) -> bool | None:
         """Whether the weights were trained with QuickGELU; None: there are no weights."""
         if self.pretrained is not None:
-            base = self.architecture.removesuffix("-quickgelu")
-            known = open_clip.get_pretrained_cfg(base, self.pretrained) or {}
-            return bool(known.get("quick_gelu", "quickgelu" in self.pretrained))
+            if self.pretrained not in tags:
+                known = ", ".join(sorted(tags)) or "none"
+                raise UserError(
+                    f"open_clip has no weights {self.pretrained!r} of {self.architecture}",
+                    where="pretrained",
+                    fix=f"Known: {known}. A file of your own goes into `weights`.",
+                )
+            return tags[self.pretrained]
         if self.weights is None:
             return None
-        if "quickgelu" in self.weights.name.lower().replace("_", ""):
-            return True
-        if self.activation is None:
+        says_quick = "quickgelu" in self.weights.name.lower().replace("_", "")
+        if says_quick and self.activation == "gelu":
+            raise UserError("activation: gelu, and a name that says quickgelu", where=self.weights, fix="Which is it?")
+        if not says_quick and self.activation is None:
             raise UserError(
                 "nothing says which activation these weights were trained with",
                 where=self.weights,
                 fix="Set activation: quick_gelu (OpenAI's and most early models) or activation: gelu.",
             )
-        return self.activation == "quick_gelu"
+        return says_quick or self.activation == "quick_gelu"
+
+    def _refuse_mismatch(self, wants: bool | None, has: bool) -> None:
+        if wants is None or wants == has:
+            return
+        base = self.architecture.removesuffix("-quickgelu")
+        raise UserError(
+            f"these weights were trained with {_ACTIVATIONS[wants]}, {self.architecture} has {_ACTIVATIONS[has]}",
+            where=self.weights or f"pretrained={self.pretrained}",
+            fix=f"Set architecture: {base}-quickgelu." if wants else f"Set architecture: {base}.",
+        )
 
 
 @ENCODERS.register("clip")
-class Clip(_ClipModel, EncoderSpec):
+class Clip(ClipModel, EncoderSpec):
     """The image tower of a CLIP model."""
 
     name: Literal["clip"] = "clip"
@@ -116,95 +133,16 @@ class Clip(_ClipModel, EncoderSpec):
     def text(self) -> "ClipText":
         return ClipText(**self.model_dump(exclude={"name"}))
 
-    def build(self) -> "ClipImageEncoder":
+    def build(self) -> ClipImageEncoder:
         return ClipImageEncoder(self.model(), self.family)
 
 
 @TEXTS.register("clip")
-class ClipText(_ClipModel, TextSpec):
+class ClipText(ClipModel, TextSpec):
     """The text tower of a CLIP model."""
 
     name: Literal["clip"] = "clip"
 
-    def build(self) -> "ClipTextEncoder":
+    def build(self) -> ClipTextEncoder:
+        """Raises UserError, beside what `model` raises, where the text tower is not of CLIP's causal kind."""
         return ClipTextEncoder(self.model(), self.architecture, self.family)
-
-
-class ClipImageEncoder(ImageEncoder):
-    """`visual` of an open_clip model; features are its outputs, before normalisation."""
-
-    def __init__(self, model: nn.Module, family: str | None) -> None:
-        preprocess = _open_clip().get_model_preprocess_cfg(model)
-        size = preprocess["size"]
-        px = int(size if isinstance(size, int) else size[0])
-        dim = _dim(model)
-        super().__init__(dim, px, preprocess["mean"], preprocess["std"])
-        visual = model.visual
-        assert isinstance(visual, nn.Module)
-        self.visual, self.family = visual, family
-
-    def forward(self, pixels: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d"]:
-        found: Tensor = self.visual(pixels)
-        return found
-
-    def stages(self) -> list[list[nn.Module]]:
-        children = dict(self.visual.named_children())
-        layers = [name for name in children if name.startswith("layer") and name[5:].isdigit()]
-        if not layers:
-            return [[module] for module in children.values()]
-        names = list(children)
-        stem, head = names[: names.index(layers[0])], names[names.index(layers[-1]) + 1 :]
-        return [[children[n] for n in stem], *[[children[n]] for n in layers], [children[n] for n in head]]
-
-
-class ClipTextEncoder:
-    """The text side of an open_clip model. Texts go through in batches of like length, cut to the longest of each:
-    the mask is causal and the end mark is read, so that what follows it has no effect.
-    """
-
-    def __init__(self, model: nn.Module, architecture: str, family: str | None) -> None:
-        self.family = family
-        self._tokenizer: Any = _open_clip().get_tokenizer(architecture)
-        self.dim = _dim(model)
-        self._model: Any = model
-        self._model.visual = nn.Identity()  # not needed here, and most of the memory
-        self.context = int(model.context_length)  # type: ignore[arg-type]
-
-    @cached_property
-    def fingerprint(self) -> str:
-        rows = [[name, list(w.shape), float(w.double().sum())] for name, w in self._model.state_dict().items()]
-        return f"clip-{digest(rows)}"
-
-    def token_counts(self, texts: list[str]) -> list[int]:
-        """Tokens of each text, with start and end marks, untruncated."""
-        return [len(self._tokenizer.encode(text)) + 2 for text in texts]
-
-    @torch.no_grad()
-    def encode(self, texts: list[str]) -> Float[Tensor, "t d"]:
-        """Embeddings, float32, not normalised. Raises UserError for a text over `context` tokens."""
-        counts = self.token_counts(texts)
-        if max(counts, default=0) > self.context:
-            raise UserError(f"a text has {max(counts)} tokens of at most {self.context}", fix="Shorten it.")
-        order = sorted(range(len(texts)), key=counts.__getitem__)
-        result = torch.empty(len(texts), self.dim)
-        for start in range(0, len(order), _BATCH):
-            chosen = order[start : start + _BATCH]
-            tokens = self._tokenizer([texts[i] for i in chosen])[:, : counts[chosen[-1]]]
-            result[chosen] = self._encoded(tokens).float()
-        return result
-
-    def _encoded(self, tokens: Tensor) -> Tensor:
-        model, length = self._model, tokens.shape[1]
-        x = model.token_embedding(tokens) + model.positional_embedding[:length]
-        x = model.ln_final(model.transformer(x, attn_mask=model.attn_mask[:length, :length]))
-        ends = x[torch.arange(len(tokens)), tokens.argmax(dim=-1)]  # the end mark has the largest number
-        projected: Tensor = ends @ model.text_projection
-        return projected
-
-
-def _dim(model: Any) -> int:
-    return int(model.text_projection.shape[-1])
-
-
-def _open_clip() -> ModuleType:
-    return import_guarded("open_clip")

@@ -1,5 +1,6 @@
 """Sentence encoders from a local Hugging Face folder, as text towers."""
 
+import json
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any, Literal
 import torch
 from jaxtyping import Float
 from pydantic import Field
+from safetensors import SafetensorError
 from torch import Tensor
 
 from hlss.encoders.specs import TextSpec
@@ -28,7 +30,7 @@ class HuggingFace(TextSpec):
     context: int = Field(default=256, ge=8)
 
     def build(self) -> "SentenceEncoder":
-        """Raises UserError where the folder or the extra is missing."""
+        """Raises UserError where the folder or the extra is missing, or the folder holds a model of another kind."""
         return SentenceEncoder(self.folder, self.context)
 
 
@@ -57,15 +59,16 @@ class SentenceEncoder:
             raise UserError("transformers is not installed", where="language.text", fix='pip install "hlss[minilm]"')
         if not (folder / "config.json").exists():
             raise UserError("no sentence encoder here: config.json is missing", where=folder, fix="Check the folder.")
+        _refuse_other_pooling(folder)
         from transformers import AutoModel, AutoTokenizer
 
-        self.context = context
         try:
             self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
             self._model: Any = AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True).eval()
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, SafetensorError) as error:
             raise UserError(f"cannot read the sentence encoder: {error!s:.200}", where=folder) from error
         self.dim = int(self._model.config.hidden_size)
+        self.context = min(context, int(getattr(self._model.config, "max_position_embeddings", context)))
 
     @cached_property
     def fingerprint(self) -> str:
@@ -92,3 +95,19 @@ class SentenceEncoder:
             mask = tokens["attention_mask"].unsqueeze(-1)
             result[chosen] = (states * mask).sum(dim=1) / mask.sum(dim=1)
         return result
+
+
+def _refuse_other_pooling(folder: Path) -> None:
+    """Sentence-transformers folders say how they pool; only the mean over tokens is done here."""
+    path = folder / "1_Pooling" / "config.json"
+    if not path.exists():
+        return
+    try:
+        stated = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read: {error}", where=path) from error
+    kinds = sorted(key for key, on in stated.items() if key.startswith("pooling_mode_") and on is True)
+    if kinds != ["pooling_mode_mean_tokens"]:
+        raise UserError(
+            f"this model pools by {', '.join(kinds)}", where=path, fix="Use one that takes the mean over tokens."
+        )

@@ -30,13 +30,12 @@ class Lite0(EncoderSpec):
         """Raises UserError where the extra `lite0` is not installed."""
         stored = list(read_weights(_weights_file()).values())
         timm = import_guarded("timm")
-        whole = timm.create_model("tf_efficientnet_lite0")
+        with torch.random.fork_rng(devices=[]):
+            whole = timm.create_model("tf_efficientnet_lite0")
         # the package names its tensors otherwise, in the same order
         fill(whole, dict(zip(whole.state_dict(), stored, strict=True)), _PACKAGE)
         whole.reset_classifier(0)
-        with torch.random.fork_rng(devices=[]):
-            encoder = TimmEncoder(whole, self.dim, self.input_px, self.seed)
-        return encoder
+        return TimmEncoder(whole, self.dim, self.input_px, self.seed)
 
 
 def _weights_file() -> Path:

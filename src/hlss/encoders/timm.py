@@ -1,11 +1,12 @@
 """Any timm backbone, with a projection to the text dimension where one is wanted."""
 
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, Self, cast
 
 import torch
 from jaxtyping import Float
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from hlss.encoders.base import ImageEncoder
@@ -32,6 +33,12 @@ class Timm(EncoderSpec):
     input_px: int | None = Field(default=None, ge=8)
     seed: int = Field(default=0, ge=0)
 
+    @model_validator(mode="after")
+    def _one_source_of_weights(self) -> Self:
+        if self.pretrained and self.weights is not None:
+            raise ValueError("give `pretrained` or `weights`, not both")
+        return self
+
     @property
     def notices(self) -> tuple[str, ...]:
         if self.weights is not None or self.pretrained:
@@ -39,7 +46,9 @@ class Timm(EncoderSpec):
         return (f"image tower {self.architecture} has random weights",)
 
     def build(self) -> "TimmEncoder":
-        """Raises UserError where timm knows no such model, or its weights cannot be had or do not fit."""
+        """Raises UserError where timm knows no such model, or not at this size, or its weights cannot be had or do
+        not fit.
+        """
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             backbone = _backbone(self)
@@ -53,7 +62,12 @@ class TimmEncoder(ImageEncoder):
 
     def __init__(self, backbone: nn.Module, dim: int | None, input_px: int | None, seed: int) -> None:
         config: dict[str, Any] = backbone.pretrained_cfg  # type: ignore[assignment]
-        px = input_px or int(config["input_size"][-1])
+        own_px = int(config["input_size"][-1])
+        px = input_px or own_px
+        if px != own_px and config.get("fixed_input_size", False):
+            raise UserError(
+                f"this backbone takes {own_px} px alone", where=f"encoder.input_px={px}", fix="Leave input_px out."
+            )
         features = int(backbone.num_features)  # type: ignore[arg-type]
         super().__init__(dim or features, px, config["mean"], config["std"])
         self.backbone = backbone
@@ -91,7 +105,8 @@ class TimmEncoder(ImageEncoder):
         rows = features.double()
         mean = rows.mean(dim=0)
         _, _, axes = torch.linalg.svd(rows - mean, full_matrices=len(rows) < dim)
-        axes = axes[:dim] * axes[:dim].sum(dim=1, keepdim=True).sign()  # an axis has no sign: choose one for good
+        axes = axes[:dim]
+        axes = axes * torch.where(axes.sum(dim=1, keepdim=True) < 0, -1.0, 1.0)  # no sign of its own: choose for good
         with torch.no_grad():
             self.projection.weight.copy_(axes)
             self.projection.bias.copy_(-(axes @ mean))
@@ -121,10 +136,8 @@ class TimmEncoder(ImageEncoder):
 def _backbone(spec: Timm) -> nn.Module:
     timm = import_guarded("timm")
     if not timm.is_model(spec.architecture):
-        near = timm.list_models(f"*{spec.architecture[:6]}*")[:5]
-        raise UserError(
-            f"timm has no model {spec.architecture!r}", where="encoder.architecture", fix=f"Near: {', '.join(near)}."
-        )
+        near = ", ".join(get_close_matches(spec.architecture, timm.list_models(), 5, 0.0))
+        raise UserError(f"timm has no model {spec.architecture!r}", where="encoder.architecture", fix=f"Near: {near}.")
     try:
         backbone: nn.Module = timm.create_model(spec.architecture, pretrained=spec.pretrained, num_classes=0)
     except (OSError, RuntimeError) as error:
@@ -143,7 +156,8 @@ def _without_classifier(weights: dict[str, Tensor], backbone: nn.Module) -> dict
 
 
 def _orthogonal(features: int, dim: int, seed: int) -> nn.Linear:
-    layer = nn.Linear(features, dim)
+    layer = nn.utils.skip_init(nn.Linear, features, dim)  # leaves the global random state alone
+    assert isinstance(layer, nn.Linear)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         nn.init.orthogonal_(layer.weight, generator=generator)

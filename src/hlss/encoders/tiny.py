@@ -3,24 +3,31 @@
 from pathlib import Path
 from typing import Literal
 
-from hlss.encoders.clip import ClipImageEncoder, ClipTextEncoder, _ClipModel, _open_clip
+from torch import nn
+
+from hlss.encoders.clip import ClipModel
+from hlss.encoders.clip_towers import ClipImageEncoder, ClipTextEncoder, open_clip_quietly
 from hlss.encoders.specs import EncoderSpec, TextSpec
 from hlss.registry import ENCODERS, TEXTS
 
 _CONFIGS = Path(__file__).parent / "tiny_clip"
 
 
-class _TinyModel(_ClipModel):
+class TinyModel(ClipModel):
+    """What both towers are set up by; weights: a local file of this architecture."""
+
     architecture: Literal["hlss-tiny"] = "hlss-tiny"
 
-    def prepared(self) -> "_TinyModel":
-        """Makes open_clip know the architecture."""
-        _open_clip().add_model_config(_CONFIGS)
-        return self
+    def model(self) -> nn.Module:
+        """The whole model, as `ClipModel.model`, from the configuration that lies here."""
+        with open_clip_quietly() as open_clip:
+            if open_clip.get_model_config(self.architecture) is None:
+                open_clip.add_model_config(_CONFIGS)
+        return super().model()
 
 
 @ENCODERS.register("tiny")
-class Tiny(_TinyModel, EncoderSpec):
+class Tiny(TinyModel, EncoderSpec):
     """The image tower: 96 px, 128 dimensions."""
 
     name: Literal["tiny"] = "tiny"
@@ -29,14 +36,14 @@ class Tiny(_TinyModel, EncoderSpec):
         return TinyText(**self.model_dump(exclude={"name"}))
 
     def build(self) -> ClipImageEncoder:
-        return ClipImageEncoder(self.prepared().model(), self.family)
+        return ClipImageEncoder(self.model(), self.family)
 
 
 @TEXTS.register("tiny")
-class TinyText(_TinyModel, TextSpec):
+class TinyText(TinyModel, TextSpec):
     """The text tower, with CLIP's vocabulary."""
 
     name: Literal["tiny"] = "tiny"
 
     def build(self) -> ClipTextEncoder:
-        return ClipTextEncoder(self.prepared().model(), self.architecture, self.family)
+        return ClipTextEncoder(self.model(), self.architecture, self.family)

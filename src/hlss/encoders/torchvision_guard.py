@@ -6,6 +6,7 @@ timm and open_clip import torchvision. Built for CUDA and installed beside a CPU
 
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
 
 import torch
@@ -56,8 +57,6 @@ def _loads_own_operators() -> bool:
     spec = find_spec("torchvision")
     assert spec is not None
     assert spec.submodule_search_locations is not None
-    from pathlib import Path
-
     libraries = [p for place in spec.submodule_search_locations for p in Path(place).glob("_C*.so")]
     libraries += [p for place in spec.submodule_search_locations for p in Path(place).glob("_C*.pyd")]
     try:

@@ -5,7 +5,7 @@ from jaxtyping import Float, Int64
 from numpy import ndarray
 
 from hlss.errors import UserError
-from hlss.evaluate.knn import Protocol, knn_probabilities
+from hlss.evaluate.knn import SMALL, Protocol, knn_probabilities
 
 
 def knn_accuracy(
@@ -69,8 +69,8 @@ def uniformity(z: Float[ndarray, "n d"]) -> float:
 def site_predictability(
     z: Float[ndarray, "n d"], sites: Int64[ndarray, " n"], patients: Int64[ndarray, " n"], k: int = 20
 ) -> dict[str, float]:
-    """Accuracy of the site by a vote of the k nearest patches of *other* patients, beside its null: the share of the
-    commonest site.
+    """Accuracy of the site by the k nearest patches of *other* patients, weighted as in kNN evaluation, beside its
+    null: the share of the commonest site.
 
     Patches without a site (−1), and of sites that only one patient has, are left out; empty where under two sites stay.
     """
@@ -82,8 +82,8 @@ def site_predictability(
     similarity = z @ z.T
     similarity[patients[:, None] == patients[None, :]] = -np.inf
     nearest = np.argsort(-similarity, axis=1, kind="stable")[:, :k]
-    counts = np.isfinite(np.take_along_axis(similarity, nearest, axis=1))  # a large patient leaves fewer than k others
-    votes = np.stack([((sites[nearest] == site) & counts).sum(axis=1) for site in shared], axis=1)
+    weights = np.exp((np.take_along_axis(similarity, nearest, axis=1) - 1) / SMALL.temperature)  # 0 for its own patient
+    votes = np.stack([(weights * (sites[nearest] == site)).sum(axis=1) for site in shared], axis=1)
     found = np.array(shared)[votes.argmax(axis=1)]
     majority = max(np.mean(sites == site) for site in shared)
     return {"val/site_knn": float((found == sites).mean()), "val/site_majority": float(majority)}

@@ -11,6 +11,7 @@ from numpy import ndarray
 from hlss.errors import UserError
 
 _BLOCK_ROWS = 8192  # worked on at a time, so that memory beside the features stays small
+_PRODUCT_VALUES = 2**28  # of queries × bank at a time: 1 GiB
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,9 @@ def nearest(
 def nearest_by_torch(
     queries: Float32[ndarray, "q d"], bank: Float32[ndarray, "n d"], k: int, device: torch.device
 ) -> tuple[Float32[ndarray, "q k"], Int64[ndarray, "q k"]]:
-    """As `nearest`, on this device, so many queries at a time that the product stays within 1 GiB."""
+    """As `nearest`, on this device, so many queries at a time that their product with the bank stays small."""
     columns = torch.from_numpy(bank).to(device).T
-    step = max(1, 2**28 // len(bank))
+    step = max(1, _PRODUCT_VALUES // len(bank))
     similarity = np.empty((len(queries), k), dtype=np.float32)
     rows = np.empty((len(queries), k), dtype=np.int64)
     for start in range(0, len(queries), step):

@@ -1,6 +1,6 @@
 """An evaluation as tables on a terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -21,43 +21,50 @@ def show(evaluation: "Evaluation", console: Console) -> None:
     for protocol in dict.fromkeys(result.protocol for result in evaluation.results):
         results = [result for result in evaluation.results if result.protocol == protocol]
         scoring = "" if evaluation.spec.scoring == "mean" else f", scoring {evaluation.spec.scoring}"
-        title = f"protocol {protocol} (k = {results[0].k}), {evaluation.queries} side{scoring}, %"
-        console.print(_accuracies(results, f"kNN accuracy, {title}"))
-        console.print(_others(results, title))
+        setting = f"protocol {protocol} (k = {results[0].k}), {evaluation.queries} side{scoring}"
+        _print(console, f"kNN accuracy %, {setting}", _accuracies(results))
+        _print(console, f"other measures %, {setting}", _others(results))
         if any(result.differences for result in results):
-            console.print(_differences(results, f"difference in accuracy to {evaluation.against}, {title} points"))
+            title = f"accuracy less that of {evaluation.against}, points, paired by patient, {setting}"
+            _print(console, title, _differences(results))
     for result in evaluation.results:
         if result.protocol == evaluation.results[-1].protocol:
-            console.print(_confusion(result, evaluation.classes))
+            _print(console, *_confusion(result, evaluation.classes))
     for line in _notes(evaluation):
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
+        _print(console, line)
 
 
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=Text(title), title_justify="left")
+def _print(console: Console, line: str, table: Table | None = None) -> None:
+    console.print(line, highlight=False, soft_wrap=True, markup=False)
+    if table is not None:
+        console.print(table)
+
+
+def _table(*columns: str) -> Table:
+    table = Table()
     for column in columns:
         table.add_column(Text(column), justify="right" if table.columns else "left", overflow="fold")
     return table
 
 
-def _accuracies(results: "Sequence[Result]", title: str) -> Table:
-    table = _table(title, "method", *LEVELS)
+def _accuracies(results: "Sequence[Result]") -> Table:
+    table = _table("method", *LEVELS)
     for result in results:
         cells = [f"{_measure(result, level, 'accuracy')}  n={result.metrics[level]['n']}" for level in LEVELS]
         _add(table, result.method, *cells)
     return table
 
 
-def _others(results: "Sequence[Result]", title: str) -> Table:
-    table = _table(title, "method", "level", *_MORE.values())
+def _others(results: "Sequence[Result]") -> Table:
+    table = _table("method", "level", *_MORE.values())
     for result in results:
         for level in LEVELS:
             _add(table, result.method, level, *[_measure(result, level, name) for name in _MORE])
     return table
 
 
-def _differences(results: "Sequence[Result]", title: str) -> Table:
-    table = _table(title, "method", *LEVELS)
+def _differences(results: "Sequence[Result]") -> Table:
+    table = _table("method", *LEVELS)
     for result in results:
         if result.differences:
             found = [result.differences.get(level, {}).get("accuracy") for level in LEVELS]
@@ -74,34 +81,34 @@ def _difference(found: Difference | None) -> str:
     return cell if found.detectable is None else f"{cell}, detectable {found.detectable * 100:.1f}"
 
 
-def _confusion(result: "Result", classes: tuple[str, ...]) -> Table:
-    """Of the coarsest level that has units."""
+def _confusion(result: "Result", classes: tuple[str, ...]) -> tuple[str, Table]:
+    """Title and matrix of the coarsest level that has units."""
     level = next((level for level in reversed(LEVELS) if result.metrics[level]["n"]), Level.PATCH)
-    title = f"{level}: true class (rows) × predicted, {result.method}, protocol {result.protocol}"
-    table = _table(title, "", *classes)
+    table = _table("true \\ predicted", *classes)
     for name, row in zip(classes, result.confusions[level], strict=True):
         _add(table, name, *map(str, row))
-    return table
+    return f"{level} level: confusion matrix of {result.method}, protocol {result.protocol}", table
 
 
 def _notes(evaluation: "Evaluation") -> list[str]:
     notes = ["intervals: 95 %, patients resampled; other confusion matrices are in the JSON", *evaluation.notices]
     for result in evaluation.results:
-        notes.append(f"{result.method}: {result.folds} folds pooled, mean of {result.seeds} seeds")
+        notes.append(f"{result.method}: folds pooled: {result.folds}; seeds averaged: {result.seeds}")
         for level in LEVELS:
-            found = result.metrics[level]
-            if found["left_out"]:
-                several = f"{found['left_out']} {level}s have several labels and are left out of their level"
-                notes.append(f"{result.method}: {several}")
-            if found["absent_classes"] and found["n"]:
-                absent = f"{found['absent_classes']} classes have no {level} and are left out of macro-averages"
-                notes.append(f"{result.method}: {absent}")
-            patients = found["patients"]
-            if patients is not None and 0 < patients < FEWEST_PATIENTS:
-                few = f"{patients} patients at {level} level, fewer than {FEWEST_PATIENTS}: no interval"
-                notes.append(f"{result.method}: {few}")
+            notes += [f"{result.method}, {level} level: {note}" for note in _counts(result.metrics[level])]
         notes += _undetected(result)
     return list(dict.fromkeys(notes))
+
+
+def _counts(found: Mapping[str, float | int | None]) -> list[str]:
+    notes = []
+    if found["left_out"]:
+        notes.append(f"left out for several labels: {found['left_out']}")
+    if found["n"] and found["absent_classes"]:
+        notes.append(f"classes without a unit, left out of macro-averages: {found['absent_classes']}")
+    if found["n"] and (found["patients"] or 0) < FEWEST_PATIENTS:
+        notes.append(f"patients: {found['patients']}, fewer than {FEWEST_PATIENTS}, so no interval")
+    return notes
 
 
 def _undetected(result: "Result") -> list[str]:

@@ -1,0 +1,44 @@
+"""A small experiment on drawn tissue that trains in seconds, and the command line as a user runs it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+SMALL = {
+    "name": "small",
+    "cohort": {"name": "phantom", "patients": 8, "slides": 1, "side": 2, "tile_px": 32, "classes": 2},
+    "split": {"kind": "random", "test": 0.25, "val": 0.2},
+    "batches": {"patients": 4, "slides": 1, "patches": 2, "views": 2},
+    "loader": {"workers": 0},
+    "encoder": {"name": "timm", "architecture": "resnet10t", "input_px": 32, "dim": 16},
+    "language": {"bank": "general_he", "text": {"name": "random", "dim": 16}},
+    "objective": "hlss",
+    "train": {"steps": 6, "precision": "fp32", "checkpoint_every": 2, "log_every": 1},
+}
+
+
+@pytest.fixture
+def experiment(tmp_path: Path) -> Path:
+    """The experiment's file; its run folder is `run` beside it."""
+    path = tmp_path / "small.yaml"
+    path.write_text(yaml.safe_dump({**SMALL, "out": str(tmp_path / "run"), "cache": str(tmp_path / "cache")}))
+    return path
+
+
+@pytest.fixture
+def hlss(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run a command in a process of its own."""
+
+    def run(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", "from hlss.cli import main; main()", *map(str, arguments)]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        return subprocess.run(
+            command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=300, check=False, **options
+        )
+
+    return run

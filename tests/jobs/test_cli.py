@@ -1,0 +1,154 @@
+"""The main job as a user runs it: train, kill, go on, embed, evaluate; and one clear line for each mistake."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from safetensors.torch import load_file
+from typer.testing import CliRunner
+
+from hlss.cli import app, main
+
+
+def run_here(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
+
+
+@pytest.mark.parametrize("command", ["train", "embed", "evaluate", "doctor", "demo"])
+def test_every_command_has_help_with_an_example(command):
+    result = run_here(command, "--help")
+    assert result.exit_code == 0
+    assert f"Example: hlss {command}" in " ".join(result.output.split())
+
+
+def test_doctor_names_device_and_precision():
+    result = run_here("doctor")
+    assert result.exit_code == 0
+    assert "training will use" in result.output
+
+
+def test_train_embed_evaluate_and_say_where_the_output_lies(experiment, hlss, tmp_path):
+    trained = hlss("train", experiment)
+    assert trained.returncode == 0, trained.stderr
+    assert f"Output: {tmp_path / 'run'}" in trained.stdout
+    assert "random vectors" in trained.stderr
+    assert "no characteristic is claimed" in trained.stderr
+    for checkpoint in ("start", "last"):
+        assert run_here("embed", tmp_path / "run", "--checkpoint", checkpoint).exit_code == 0
+    tables = [tmp_path / "run" / "embeddings" / name for name in ("start", "last")]
+    out = tmp_path / "scores.json"
+    result = run_here("evaluate", *tables, "--against", "start", "--protocol", "small", "--out", out)
+    assert result.exit_code == 0, result.output
+    found = json.loads(out.read_text())
+    assert {table["method"] for table in found["tables"]} == {"small · start", "small · last"}
+    assert all(table["config_hash"] == found["tables"][0]["config_hash"] for table in found["tables"])
+    provenance = json.loads((tmp_path / "run" / "provenance.json").read_text())
+    assert provenance["config_hash"] == found["tables"][0]["config_hash"]
+    assert {"code_version", "hardware", "bank_fingerprint", "data_hash"} <= set(provenance)
+    again = hlss("train", experiment)
+    assert "nothing to do" in again.stderr
+    assert again.returncode == 0
+
+
+def test_killed_and_started_again_ends_with_the_same_bits(experiment, hlss, tmp_path):
+    whole = hlss("train", experiment, f"out={tmp_path / 'whole'}", "train.steps=8")
+    assert whole.returncode == 0, whole.stderr
+    command = [sys.executable, "-c", "from hlss.cli import main; main()", "train", str(experiment), "train.steps=8"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    first = tmp_path / "run" / "checkpoints" / "step-00000002"
+    deadline = time.monotonic() + 120
+    while not first.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert hlss("train", experiment, "train.steps=8").returncode == 0
+    for name in ("encoder", "objective", "optimizer"):
+        paths = [tmp_path / run / "checkpoints" / "step-00000008" / f"{name}.safetensors" for run in ("whole", "run")]
+        assert paths[0].read_bytes() == paths[1].read_bytes() or load_file(paths[0]).keys() == set()
+
+
+def mistake(capsys, *arguments):
+    """Standard error of a command that must fail with exit code 1 and one line."""
+    with pytest.raises(SystemExit) as left:
+        main([str(argument) for argument in arguments])
+    assert left.value.code == 1
+    (line,) = capsys.readouterr().err.strip().splitlines()[-1:]
+    assert line.startswith("hlss: ")
+    assert "Traceback" not in line
+    return line
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("train.stepz=3", "unknown key `train.stepz`"),
+        ("train.steps=many", "`train.steps`"),
+        ("train.lr=-1", "`train.lr`"),
+        ("objective=hls", "unknown objective 'hls'. Known: hidisc, hlss"),
+        ("cohort.name=folder", "unknown cohort source 'folder'"),
+        ("steps", "is no override"),
+        ("language=null", "needs text"),
+        ("split.test=0.99", "leaves a side empty"),
+        ("batches.patients=1", "cannot be contrasted"),
+        ("language.bank=brain", "unknown bank 'brain'"),
+        ("encoder.dim=8", "text of level patch has 16 dimensions, image features have 8"),
+        ("train.freeze={stages: 40}", "cannot freeze 40 stages"),
+    ],
+)
+def test_a_wrong_setting_is_one_line(experiment, capsys, override, says):
+    assert says in mistake(capsys, "train", experiment, override)
+
+
+def test_missing_files_are_one_line(tmp_path, capsys):
+    assert "cannot read settings" in mistake(capsys, "train", tmp_path / "none.yaml")
+    assert "no config.yaml" in mistake(capsys, "embed", tmp_path)
+    assert "none" in mistake(capsys, "evaluate", tmp_path / "none")
+
+
+def test_output_that_cannot_be_written_is_one_line(experiment, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert "Choose another" in mistake(capsys, "train", experiment, f"out={tmp_path / 'file' / 'run'}")
+
+
+def test_a_folder_of_another_experiment_is_refused(experiment, tmp_path, capsys):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "provenance.json").write_text('{"config_hash": "other"}')
+    assert "another experiment (config other" in mistake(capsys, "train", experiment)
+
+
+def test_a_single_class_cannot_be_evaluated(experiment, tmp_path, capsys):
+    main_ok = run_here("train", experiment, "cohort.classes=1", "train.steps=1")
+    assert main_ok.exit_code == 0
+    assert run_here("embed", tmp_path / "run").exit_code == 0
+    assert "class" in mistake(capsys, "evaluate", tmp_path / "run" / "embeddings" / "last")
+
+
+def test_k_larger_than_the_bank_is_refused(experiment, tmp_path, capsys):
+    assert run_here("train", experiment, "train.steps=1").exit_code == 0
+    assert run_here("embed", tmp_path / "run").exit_code == 0
+    line = mistake(capsys, "evaluate", tmp_path / "run" / "embeddings" / "last", "--protocol", "paper")
+    assert "200" in line
+
+
+def test_tiles_of_a_truncated_image_are_left_out_and_listed(experiment, tmp_path):
+    import numpy as np
+    from PIL import Image
+
+    lines = ["patient_id,slide_id,path,label"]
+    for i in range(12):
+        pixels = np.random.default_rng(i).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{i}.jpg", quality=90)
+        lines.append(f"p{i // 2},s{i // 2},{i}.jpg,{'ab'[i % 4 // 2]}")
+    (tmp_path / "manifest.csv").write_text("\n".join(lines) + "\n")
+    broken = tmp_path / "3.jpg"
+    broken.write_bytes(broken.read_bytes()[:1500])
+    cohort = f"cohort={{name: manifest, path: {tmp_path / 'manifest.csv'}, tile_px: 32, max_unreadable: 0.5}}"
+    result = run_here("train", experiment, cohort, "train.steps=1", "loader.pack.max_unreadable=0.5")
+    assert result.exit_code == 0, result.output
+    assert "left out, unreadable" in result.stderr
+    assert "3.jpg" in result.stderr

@@ -1,0 +1,57 @@
+"""Settings: bases, overrides, and one line for each misfit."""
+
+import pytest
+
+from hlss.config import Part, read_settings
+from hlss.errors import UserError
+
+
+class Inner(Part):
+    name: str = "a"
+    size: int = 1
+    rate: float = 0.5
+
+
+class Outer(Part):
+    inner: Inner = Inner()
+    count: int
+
+
+def written(tmp_path, name, text):
+    path = tmp_path / name
+    path.write_text(text)
+    return path
+
+
+def test_base_is_changed_section_by_section_and_then_by_overrides(tmp_path):
+    written(tmp_path, "base.yaml", "count: 1\ninner: {name: a, size: 5, rate: 0.1}\n")
+    path = written(tmp_path, "child.yaml", "base: base.yaml\ninner: {rate: 0.2}\n")
+    assert read_settings(path, Outer, ["count=7"]) == Outer(count=7, inner=Inner(size=5, rate=0.2))
+    assert read_settings(path, Outer, ["inner.name=b"]).inner == Inner(name="b")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("count: 1\ncolour: red\n", "unknown key `colour`"),
+        ("count: one\n", "`count`"),
+        ("inner: {size: 2}\n", "`count` is missing"),
+        ("- 1\n", "must be a mapping"),
+        ("count: [\n", "not valid YAML"),
+        ("base: child.yaml\n", "circle"),
+        ("base: none.yaml\n", "cannot read settings"),
+        ("count: 1\ninner: {rate: .inf}\n", "`inner.rate`"),
+    ],
+)
+def test_misfits_name_file_and_field(tmp_path, text, says):
+    path = written(tmp_path, "child.yaml", text)
+    with pytest.raises(UserError) as refused:
+        read_settings(path, Outer)
+    assert says in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("override", ["count", "=3", "count.deep=3", "count=["])
+def test_bad_overrides_are_named(tmp_path, override):
+    with pytest.raises(UserError):
+        read_settings(written(tmp_path, "x.yaml", "count: 1\n"), Outer, [override])
