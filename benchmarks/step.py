@@ -1,10 +1,7 @@
-"""A training step of CLIP RN50 and a forward pass to embed: plain float32 beside bf16 autocast and channels_last.
+"""Training step and embedding: plain float32 beside bf16 autocast with channels_last, as training runs it.
 
-    python benchmarks/step.py [--quick]
-
-A step is 32 views of 224 px (4 patients × 2 slides × 2 patches × 2 views) through the tower, the objective `hlss` with
-128 texts a level, backward and AdamW. Ways take turns in one process, and the best of the rounds counts; peak memory is
-that of a process of its own, which has done one way only. The gain is promised where bf16 is native.
+The step is CLIP RN50 (random weights) on 32 views of 224 px with HLSS: forward, loss, backward, AdamW. Each way runs
+in processes of its own, taken in turn, so that a slow spell of the machine meets both and peak memory is its own.
 """
 
 import argparse
@@ -20,122 +17,125 @@ from torch import Tensor
 
 from hlss.encoders.base import ImageEncoder
 from hlss.encoders.clip import Clip
+from hlss.encoders.lite0 import Lite0
 from hlss.encoders.timm import Timm
-from hlss.objectives.base import Gathered, Given, Objective
+from hlss.errors import UserError
+from hlss.objectives.base import Gathered, Given
 from hlss.objectives.hlss import Hlss
 from hlss.train.device import bf16_is_native
-from hlss.train.network import Network
-from hlss.types import LEVELS, Level
+from hlss.types import LEVELS
 
-STEP_GOAL, EMBED_GOAL, PEAK_GOAL_GB = 2.5, 2.8, 3.0
-VIEWS_OF = {Level.PATCH: 2, Level.SLIDE: 4, Level.PATIENT: 8}
+GOAL_STEP, GOAL_EMBED, GOAL_GB = 2.5, 2.8, 3.0
 WAYS = ("fp32", "bf16")
+TEXTS = 128  # characteristics a level
 
 
-def objective_for(encoder: ImageEncoder) -> Objective:
-    """`hlss` with drawn texts: what they say has no bearing on the time."""
+def noise(views: int, px: int) -> Tensor:
+    """uint8 views."""
     draw = torch.Generator().manual_seed(0)
-    texts = {level: F.normalize(torch.randn(128, encoder.dim, generator=draw), dim=1) for level in LEVELS}
-    return Hlss().build(Given(encoder, encoder.dim, texts))
+    return torch.randint(0, 256, (views, 3, px, px), generator=draw, dtype=torch.uint8)
 
 
-def training_step(way: str, views: int, encoder: ImageEncoder) -> Callable[[], float]:
-    """A function that trains one step and gives the loss; the same in both ways but for precision and layout."""
-    network = Network(encoder.train(), objective_for(encoder), bf16=way == "bf16")
-    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-5)
-    shape = (views, 3, encoder.input_px, encoder.input_px)
-    pixels = torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    ids = {level: torch.arange(views) // VIEWS_OF[level] for level in LEVELS}
+def features(encoder: ImageEncoder, views: Tensor, way: str) -> Tensor:
+    """z, float32, the plain way or the way of training."""
+    pixels = encoder.normalised(views)
+    if way == "bf16":
+        pixels = pixels.contiguous(memory_format=torch.channels_last)
+    with torch.autocast("cpu", torch.bfloat16, enabled=way == "bf16"):
+        z: Tensor = encoder(pixels)
+    return z.float()
 
-    def z_of(pixels: Tensor) -> Tensor:
-        return encoder(encoder.normalised(pixels)) if way == "fp32" else network.features(pixels)
 
-    def step() -> float:
-        projected = network.objective.project(z_of(pixels))
-        gathered = Gathered(projected.shared, projected.own, ids, None, slice(0, views))
-        loss = torch.stack(list(network.objective.loss(gathered).values())).sum()
+def prepared_step(way: str, views: int) -> Callable[[], None]:
+    """A training step: 2 views of each patch, 2 patches a slide, 2 slides a patient."""
+    encoder = Clip().build().train()
+    if way == "bf16":
+        encoder = encoder.to(memory_format=torch.channels_last)
+    draw = torch.Generator().manual_seed(1)
+    texts = {level: F.normalize(torch.randn(TEXTS, encoder.dim, generator=draw), dim=1) for level in LEVELS}
+    objective = Hlss().build(Given(encoder, encoder.dim, texts))
+    optimizer = torch.optim.AdamW([*encoder.parameters(), *objective.parameters()], lr=1e-4)
+    raw = noise(views, encoder.input_px)
+    ids = {level: torch.arange(views) // size for level, size in zip(LEVELS, (2, 4, 8), strict=True)}
+
+    def step() -> None:
         optimizer.zero_grad()
-        loss.backward()
+        projected = objective.project(features(encoder, raw, way))
+        terms = objective.loss(Gathered(projected.shared, projected.own, ids, None, slice(0, views)))
+        torch.stack(list(terms.values())).sum().backward()
         optimizer.step()
-        return loss.item()
 
     return step
 
 
-def embedding(way: str, images: int, encoder: ImageEncoder) -> Callable[[], Tensor]:
-    """A function that embeds so many images with a frozen tower."""
-    pixels = encoder.eval().normalised(torch.rand(images, 3, encoder.input_px, encoder.input_px))
-
-    def plain() -> Tensor:
-        with torch.no_grad():
-            return encoder(pixels)
-
-    def fast() -> Tensor:
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-            return encoder(pixels.contiguous(memory_format=torch.channels_last))
-
-    return plain if way == "fp32" else fast
-
-
-def seconds_by_way(works: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Best wall time of each, taken in turn after one round to warm up."""
-    best = dict.fromkeys(works, float("inf"))
-    for turn in range(rounds + 1):
-        for way, work in works.items():
-            began = time.perf_counter()
-            work()
-            if turn > 0:
-                best[way] = min(best[way], time.perf_counter() - began)
+def seconds(work: Callable[[], object], repeats: int) -> float:
+    """Best of `repeats`, after one to warm up."""
+    work()
+    best = float("inf")
+    for _ in range(repeats):
+        began = time.perf_counter()
+        work()
+        best = min(best, time.perf_counter() - began)
     return best
 
 
-def peak_gb(way: str, views: int) -> float:
-    """Peak resident memory of a process that trains two steps in this way, GB."""
-    command = [sys.executable, __file__, "--peak", way, str(views)]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+def measured_step(way: str, views: int, repeats: int) -> tuple[float, float]:
+    """Seconds a step and peak memory in GB, from a process of its own."""
+    command = [sys.executable, __file__, "--child", way, str(views), str(repeats)]
+    out = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    return float(out[0]), float(out[1])
 
 
-def print_own_peak(way: str, views: int) -> None:
-    step = training_step(way, views, Clip().build())
-    step()
-    step()
+def child(way: str, views: int, repeats: int) -> None:
+    """Print seconds and peak memory of one way."""
+    best = seconds(prepared_step(way, views), repeats)
     unit = 1 if sys.platform == "darwin" else 1024
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9)
+    print(best, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9)
 
 
-def report_step(views: int, rounds: int) -> None:
-    peaks = {way: peak_gb(way, views) for way in WAYS}
-    seconds = seconds_by_way({way: training_step(way, views, Clip().build()) for way in WAYS}, rounds)
-    print(f"training step, CLIP RN50, {views} views of 224 px")
-    for way in WAYS:
-        print(f"  {way}: {seconds[way]:6.2f} s  {views / seconds[way]:6.1f} views/s  peak {peaks[way]:.1f} GB")
-    ratio = seconds["fp32"] / seconds["bf16"]
-    print(f"  {ratio:.1f}× plain fp32 (goal {STEP_GOAL}×), peak {peaks['bf16']:.1f} GB (goal {PEAK_GOAL_GB} GB)")
-
-
-def report_embedding(architecture: str, images: int, rounds: int) -> None:
-    encoder = Timm(architecture=architecture).build()
-    seconds = seconds_by_way({way: embedding(way, images, encoder) for way in WAYS}, rounds)
-    rates = ", ".join(f"{way} {images / seconds[way]:.1f} img/s" for way in WAYS)
-    ratio = seconds["fp32"] / seconds["bf16"]
-    print(f"embedding, {architecture}, batch {images}: {rates}; {ratio:.1f}× (goal {EMBED_GOAL}×)")
+def embedding_seconds(encoder: ImageEncoder, batch: int, rounds: int) -> dict[str, float]:
+    """Seconds a batch, the ways in turn."""
+    raw, best = noise(batch, encoder.input_px), dict.fromkeys(WAYS, float("inf"))
+    layouts = {"fp32": torch.contiguous_format, "bf16": torch.channels_last}
+    for _ in range(rounds):
+        for way in WAYS:
+            tower = encoder.eval().to(memory_format=layouts[way])
+            with torch.inference_mode():
+                best[way] = min(best[way], seconds(lambda tower=tower, way=way: features(tower, raw, way), 2))
+    return best
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="8 views and one round: half a minute")
-    parser.add_argument("--peak", nargs=2, help=argparse.SUPPRESS)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="8 views, once; says little of speed")
+    parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.peak:
-        way, views = arguments.peak
-        print_own_peak(way, int(views))
+    if arguments.child:
+        way, views, repeats = arguments.child
+        child(way, int(views), int(repeats))
         return
-    views, images, rounds = (8, 4, 1) if arguments.quick else (32, 16, 3)
-    native = "native" if bf16_is_native(torch.device("cpu")) else "emulated here: no gain is promised"
-    print(f"bf16 is {native}; {torch.get_num_threads()} threads; ways: fp32 plain, bf16 autocast + channels_last")
-    report_step(views, rounds)
-    for architecture in ("resnet50", "tf_efficientnet_lite0"):
-        report_embedding(architecture, images, rounds)
+    views, rounds, repeats, batch = (8, 1, 1, 4) if arguments.quick else (32, 2, 3, 16)
+    native = "native" if bf16_is_native(torch.device("cpu")) else "emulated: no gain is to be expected"
+    print(f"{torch.get_num_threads()} threads, bf16 is {native}")
+    found = {way: [measured_step(way, views, repeats)] for way in WAYS}
+    for _ in range(rounds - 1):
+        for way in WAYS:
+            found[way].append(measured_step(way, views, repeats))
+    best = {way: min(s for s, _ in found[way]) for way in WAYS}
+    print(f"training step, CLIP RN50, HLSS with {TEXTS} texts a level, {views} views of 224 px")
+    for way in WAYS:
+        print(
+            f"  {way}: {best[way]:6.2f} s  {views / best[way]:6.1f} views/s  peak {max(g for _, g in found[way]):.2f} GB"
+        )
+    print(f"  ratio {best['fp32'] / best['bf16']:.2f}× (goal {GOAL_STEP:g}×, peak of bf16 at most {GOAL_GB:g} GB)")
+    print(f"embedding, batches of {batch} images of 224 px (goal {GOAL_EMBED:g}× on ResNet-50)")
+    for name, spec in (("ResNet-50", Timm(architecture="resnet50")), ("Lite0", Lite0())):
+        try:
+            s = embedding_seconds(spec.build(), batch, rounds)
+        except UserError as error:
+            print(f"  {name}: skipped: {error}")
+            continue
+        print(f"  {name}: fp32 {batch / s['fp32']:.1f}/s  bf16 {batch / s['bf16']:.1f}/s  {s['fp32'] / s['bf16']:.2f}×")
 
 
 if __name__ == "__main__":

@@ -1,93 +1,151 @@
-"""timm backbones: projections placed by PCA, weights from files, stages; EfficientNet-Lite0 and MiniLM for real."""
+"""timm backbones: weights from files, and the projection to the text dimension."""
+
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 from safetensors.torch import save_file
 from sklearn.decomposition import PCA
+from torch import Tensor
 
-from hlss.encoders.huggingface import HuggingFace, MiniLM
-from hlss.encoders.lite0 import Lite0
-from hlss.encoders.timm import Timm
-from hlss.encoders.torchvision_guard import guard_torchvision, import_torchvision
+from hlss.encoders.timm import Timm, TimmEncoder
+from hlss.encoders.torchvision_guard import import_guarded
 from hlss.errors import UserError
 
-SMALL = {"architecture": "resnet18", "input_px": 64}
+SMALL = "resnet10t.c3_in1k"  # the smallest ResNet of timm
 
 
-def test_projection_is_a_centred_pca_of_the_features():
-    encoder = Timm(**SMALL, dim=5).build()
+@pytest.fixture(scope="module")
+def small() -> TimmEncoder:
+    """Random weights, projected to 24 dimensions, 64 px."""
+    return Timm(architecture=SMALL, dim=24, input_px=64, seed=3).build().eval()
+
+
+@pytest.fixture
+def features() -> Tensor:
+    """100 features of 512 numbers, with a mean and unequal axes."""
+    draw = torch.Generator().manual_seed(7)
+    return torch.randn(100, 512, generator=draw) * torch.linspace(3, 0.1, 512) + 2
+
+
+def test_projection_is_sklearns_pca_up_to_sign(features: Tensor):
+    encoder = Timm(architecture=SMALL, dim=24).build()
     assert encoder.wants_features()
-    scales = torch.linspace(3, 0.1, 512)
-    features = torch.randn(400, 512, generator=torch.Generator().manual_seed(0)) * scales + 2
     encoder.fit_projection(features)
     assert not encoder.wants_features()
-    found = encoder.projection(features).detach().numpy()
-    expected = PCA(5, svd_solver="full").fit_transform(features.numpy())
-    np.testing.assert_allclose(np.abs(found), np.abs(expected), atol=2e-3)
-    assert [p.shape for p in encoder.fresh_parameters()] == [(5, 512), (5,)]
-
-
-def test_fewer_features_than_dimensions_are_filled_up_orthogonally():
-    encoder = Timm(**SMALL, dim=20).build()
-    encoder.fit_projection(torch.randn(8, 512, generator=torch.Generator().manual_seed(0)))
-    gram = encoder.projection.weight @ encoder.projection.weight.T
-    torch.testing.assert_close(gram, torch.eye(20), atol=1e-5, rtol=0)
-    with pytest.raises(UserError, match="cannot be projected to 20"):
-        encoder.fit_projection(torch.randn(30, 10))
-
-
-def test_stages_go_from_stem_to_depth():
-    stages = Timm(**SMALL).build().stages()
-    assert len(stages) == 5
-    assert sum(p.numel() for m in stages[0] for p in m.parameters()) < sum(p.numel() for m in stages[4] for p in m.parameters())
-
-
-def test_local_weights_round_trip_and_misfits_are_listed(tmp_path):
-    source = Timm(**SMALL, seed=1).build()
-    save_file({f"module.{k}": v for k, v in source.backbone.state_dict().items()}, tmp_path / "w.safetensors")
-    loaded = Timm(**SMALL, weights=tmp_path / "w.safetensors").build()
-    assert all(torch.equal(a, b) for a, b in zip(source.parameters(), loaded.parameters(), strict=True))
-    with pytest.raises(UserError, match=r"weights of another model: missing .* and \d+ more"):
-        Timm(architecture="resnet34", weights=tmp_path / "w.safetensors").build()
-    with pytest.raises(UserError, match="timm has no model 'resnet1'"):
-        Timm(architecture="resnet1").build()
-
-
-def test_the_guard_lets_torchvision_import_and_can_be_called_twice():
-    guard_torchvision()
-    guard_torchvision()
-    assert import_torchvision().transforms.functional is not None
-
-
-@pytest.mark.lite0
-def test_lite0_is_the_imagenet_model():
-    encoder = Lite0(input_px=128).build().eval()
-    assert (encoder.dim, encoder.mean.flatten().tolist(), encoder.std.flatten().tolist()) == (1280, [0.5] * 3, [0.5] * 3)
-    assert len(encoder.stages()) == 9
+    assert encoder.projection is not None
     with torch.no_grad():
-        z = encoder(encoder.normalised(torch.full((1, 3, 128, 128), 200, dtype=torch.uint8)))
-    random = Timm(architecture="tf_efficientnet_lite0", input_px=128).build().eval()
+        ours = encoder.projection(features).numpy()
+    theirs = PCA(24, svd_solver="full").fit_transform(features.double().numpy())
+    signs = np.sign((ours * theirs).sum(axis=0))
+    np.testing.assert_allclose(ours, theirs * signs, atol=1e-3)
+    assert abs(ours.mean(axis=0)).max() < 1e-4
+
+
+def test_with_fewer_features_than_dimensions_the_axes_stay_orthonormal(features: Tensor):
+    encoder = Timm(architecture=SMALL, dim=24).build()
+    encoder.fit_projection(features[:10])
+    assert encoder.projection is not None
+    weight = encoder.projection.weight.detach()
+    torch.testing.assert_close(weight @ weight.T, torch.eye(24), rtol=1e-5, atol=1e-5)
+
+
+def test_a_projection_wider_than_the_features_is_refused(features: Tensor):
+    encoder = Timm(architecture=SMALL, dim=600).build()
+    with pytest.raises(UserError, match="features of 512 numbers cannot be projected to 600"):
+        encoder.fit_projection(features)
+
+
+def test_a_placed_projection_stays_placed_in_a_checkpoint(features: Tensor):
+    encoder, restored = (Timm(architecture=SMALL, dim=24, seed=seed).build() for seed in (0, 1))
+    encoder.fit_projection(features)
+    restored.load_state_dict(encoder.state_dict())
+    assert not restored.wants_features()
+
+
+def test_before_that_the_projection_is_orthogonal_and_of_its_seed(small: TimmEncoder):
+    assert small.projection is not None
+    weight = small.projection.weight.detach()
+    torch.testing.assert_close(weight @ weight.T, torch.eye(24), rtol=1e-5, atol=1e-5)
+    again = Timm(architecture=SMALL, dim=24, input_px=64, seed=3).build()
+    assert all(torch.equal(a, b) for a, b in zip(small.state_dict().values(), again.state_dict().values(), strict=True))
+
+
+def test_forward_is_the_projection_of_the_features(small: TimmEncoder, pixels: Tensor):
     with torch.no_grad():
-        unlike = random(random.normalised(torch.full((1, 3, 128, 128), 200, dtype=torch.uint8)))
-    assert torch.isfinite(z).all()
-    assert not torch.allclose(z, unlike, atol=1e-2)
+        ready = small.normalised(pixels)
+        features = small.features(ready)
+        assert features.shape == (3, 512)
+        assert small.projection is not None
+        torch.testing.assert_close(small(ready), small.projection(features))
 
 
-@pytest.mark.minilm
-def test_minilm_knows_what_sentences_mean():
-    encoder = MiniLM().build()
-    texts = ["The nuclei are large and dark", "Big hyperchromatic nuclei", "A train arrives at the station"]
-    z = torch.nn.functional.normalize(encoder.encode(texts), dim=1)
-    similarity = z @ z.T
-    assert encoder.dim == 384
-    assert similarity[0, 1] > similarity[0, 2] + 0.3
-    alone = torch.nn.functional.normalize(encoder.encode(texts[:1]), dim=1)
-    torch.testing.assert_close(alone[0], z[0], atol=1e-5, rtol=0)  # padding has no effect
-    with pytest.raises(UserError, match="tokens of at most 256"):
-        encoder.encode(["cell " * 300])
+def test_normalisation_is_the_models_own():
+    encoder = Timm(architecture=SMALL).build()
+    gray = torch.full((1, 3, 2, 2), 0.5)
+    expected = (torch.tensor([0.5] * 3) - torch.tensor([0.485, 0.456, 0.406])) / torch.tensor([0.229, 0.224, 0.225])
+    torch.testing.assert_close(encoder.normalised(gray)[0, :, 0, 0], expected)
 
 
-def test_a_folder_without_a_model_is_refused(tmp_path):
-    with pytest.raises(UserError, match=r"config\.json is missing|transformers is not installed"):
-        HuggingFace(folder=tmp_path).build()
+def test_without_dim_nothing_is_fresh():
+    encoder = Timm(architecture=SMALL).build()
+    assert (encoder.dim, encoder.fresh_parameters(), encoder.wants_features()) == (512, [], False)
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "pth"])
+def test_local_weights_come_back_without_their_classifier(suffix: str, tmp_path: Path, offline: None):
+    timm = import_guarded("timm")
+    torch.manual_seed(11)
+    whole = timm.create_model(SMALL)
+    path = tmp_path / f"mine.{suffix}"
+    if suffix == "pth":
+        torch.save({"state_dict": {f"module.{k}": w for k, w in whole.state_dict().items()}}, path)
+    else:
+        save_file(whole.state_dict(), path)
+    spec = Timm(architecture=SMALL, weights=path)
+    assert spec.notices == ()
+    loaded = spec.build().backbone.state_dict()
+    assert all(torch.equal(w, whole.state_dict()[name]) for name, w in loaded.items())
+
+
+def test_weights_that_do_not_fit_are_listed(tmp_path: Path):
+    timm = import_guarded("timm")
+    save_file(timm.create_model("resnet18", num_classes=0).state_dict(), tmp_path / "r18.safetensors")
+    with pytest.raises(
+        UserError, match=r"r18\.safetensors: weights of another model: missing .* and \d+ more; unknown"
+    ):
+        Timm(architecture=SMALL, weights=tmp_path / "r18.safetensors").build()
+
+
+def test_bad_settings_are_refused(tmp_path: Path, offline: None):
+    with pytest.raises(UserError, match=r"timm has no model 'resnet5o'\. Near: .*resnet50"):
+        Timm(architecture="resnet5o").build()
+    with pytest.raises(ValidationError, match="not both"):
+        Timm(pretrained=True, weights=tmp_path / "x.pth")
+    with pytest.raises(UserError, match=r"encoder\.input_px=96: this backbone takes 224 px alone"):
+        Timm(architecture="vit_tiny_patch16_224", input_px=96).build()
+
+
+def test_random_weights_say_so():
+    assert Timm(architecture=SMALL).notices == (f"image tower {SMALL} has random weights",)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "count"), [(SMALL, 5), ("tf_efficientnet_lite0", 9), ("vit_tiny_patch16_224", 14)]
+)
+def test_stages_hold_every_module_once_in_order(architecture: str, count: int):
+    encoder = Timm(architecture=architecture).build()
+    stages = encoder.stages()
+    assert len(stages) == count
+    found = [id(p) for stage in stages for module in stage for p in module.parameters()]
+    own = [id(p) for module in encoder.backbone.children() for p in module.parameters()]
+    assert found == own
+
+
+@pytest.mark.parametrize("architecture", ["mobilenetv3_small_050", "efficientvit_b0"])
+def test_heads_that_widen_the_features_are_counted(architecture: str, pixels: Tensor):
+    encoder = Timm(architecture=architecture, input_px=64).build().eval()
+    with torch.no_grad():
+        assert encoder(encoder.normalised(pixels)).shape == (3, encoder.dim)

@@ -71,7 +71,14 @@ def make_run() -> Callable[..., Run]:
         objective = Hlss().build(Given(encoder, DIM, texts(), seed=3))
         spec = TrainSpec(steps=steps, precision="fp32", **settings)
         return Run(
-            encoder, objective, lambda step: DrawnBatches(step, steps), tiles=16, spec=spec, steps=steps, seed=5, bf16=False
+            encoder,
+            objective,
+            lambda step: DrawnBatches(step, steps),
+            tiles=16,
+            spec=spec,
+            steps=steps,
+            seed=5,
+            bf16=False,
         )
 
     return make

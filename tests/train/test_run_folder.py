@@ -29,7 +29,10 @@ except UserError as error:
 def test_another_experiment_is_refused_and_the_first_kept(tmp_path):
     with RunFolder(tmp_path, "one", "name: one\n", {"command": "x"}):
         pass
-    with pytest.raises(UserError, match=r"another experiment \(config one, not two\)"), RunFolder(tmp_path, "two", "", {}):
+    with (
+        pytest.raises(UserError, match=r"another experiment \(config one, not two\)"),
+        RunFolder(tmp_path, "two", "", {}),
+    ):
         pass
     assert (tmp_path / "config.yaml").read_text() == "name: one\n"
 

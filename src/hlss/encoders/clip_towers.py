@@ -36,7 +36,8 @@ class ClipImageEncoder(ImageEncoder):
     def __init__(self, model: nn.Module, family: str | None) -> None:
         visual = model.visual
         assert isinstance(visual, nn.Module)
-        preprocess: dict[str, Any] = visual.preprocess_cfg  # type: ignore[assignment]
+        with open_clip_quietly() as open_clip:
+            preprocess = open_clip.get_model_preprocess_cfg(model)
         size = preprocess["size"]
         px = int(size if isinstance(size, int) else size[0])
         with torch.no_grad():

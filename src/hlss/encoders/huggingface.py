@@ -1,6 +1,8 @@
 """Sentence encoders from a local Hugging Face folder, as text towers."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -63,8 +65,9 @@ class SentenceEncoder:
         from transformers import AutoModel, AutoTokenizer
 
         try:
-            self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-            self._model: Any = AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True).eval()
+            with _without_progress_bar():
+                self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+                self._model: Any = AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True).eval()
         except (OSError, ValueError, SafetensorError) as error:
             raise UserError(f"cannot read the sentence encoder: {error!s:.200}", where=folder) from error
         self.dim = int(self._model.config.hidden_size)
@@ -78,6 +81,8 @@ class SentenceEncoder:
 
     def token_counts(self, texts: list[str]) -> list[int]:
         """Tokens of each text, with start and end marks, untruncated."""
+        if not texts:  # the tokenizer fails on none
+            return []
         return [len(tokens) for tokens in self._tokenizer(texts, truncation=False, verbose=False)["input_ids"]]
 
     @torch.no_grad()
@@ -95,6 +100,20 @@ class SentenceEncoder:
             mask = tokens["attention_mask"].unsqueeze(-1)
             result[chosen] = (states * mask).sum(dim=1) / mask.sum(dim=1)
         return result
+
+
+@contextmanager
+def _without_progress_bar() -> Iterator[None]:
+    """transformers draws a bar for every folder it reads, into whatever the program prints."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def _refuse_other_pooling(folder: Path) -> None:

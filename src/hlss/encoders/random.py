@@ -46,7 +46,10 @@ class RandomEncoder:
 
     def encode(self, texts: list[str]) -> Float[Tensor, "t d"]:
         """Unit rows, float32."""
-        return torch.nn.functional.normalize(torch.stack([self._vector(text) for text in texts]), dim=1)
+        rows = torch.empty(len(texts), self.dim)
+        for number, text in enumerate(texts):
+            rows[number] = self._vector(text)
+        return torch.nn.functional.normalize(rows, dim=1)
 
     def _vector(self, text: str) -> Tensor:
         key = int.from_bytes(hashlib.sha256(f"{self.seed}\0{text}".encode()).digest()[:8])

@@ -68,7 +68,8 @@ class TimmEncoder(ImageEncoder):
             raise UserError(
                 f"this backbone takes {own_px} px alone", where=f"encoder.input_px={px}", fix="Leave input_px out."
             )
-        features = int(backbone.num_features)  # type: ignore[arg-type]
+        # some heads widen the features after pooling: what comes out then has another length than `num_features`
+        features = int(getattr(backbone, "head_hidden_size", None) or backbone.num_features)  # type: ignore[arg-type]
         super().__init__(dim or features, px, config["mean"], config["std"])
         self.backbone = backbone
         self.projection: nn.Linear | None = None
@@ -156,8 +157,8 @@ def _without_classifier(weights: dict[str, Tensor], backbone: nn.Module) -> dict
 
 
 def _orthogonal(features: int, dim: int, seed: int) -> nn.Linear:
-    layer = nn.utils.skip_init(nn.Linear, features, dim)  # leaves the global random state alone
-    assert isinstance(layer, nn.Linear)
+    with torch.random.fork_rng(devices=[]):
+        layer = nn.Linear(features, dim)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         nn.init.orthogonal_(layer.weight, generator=generator)

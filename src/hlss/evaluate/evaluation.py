@@ -47,7 +47,7 @@ class EvaluateSpec(Part):
 
 @dataclass(frozen=True)
 class Result:
-    """Of one method under one protocol, by level: metrics (mean over seeds), intervals, confusion matrix.
+    """Of one method under one protocol, by level: metrics (mean over seeds), intervals, confusions (summed over seeds).
 
     differences: by level and measure, to the method it is compared with; empty where there is none.
     """
