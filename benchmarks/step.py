@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F  # noqa: N812 — torch's own name for it
@@ -50,7 +51,7 @@ def prepared_step(way: str, views: int) -> Callable[[], None]:
     """A training step: 2 views of each patch, 2 patches a slide, 2 slides a patient."""
     encoder = Clip().build().train()
     if way == "bf16":
-        encoder = encoder.to(memory_format=torch.channels_last)
+        encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     draw = torch.Generator().manual_seed(1)
     texts = {level: F.normalize(torch.randn(TEXTS, encoder.dim, generator=draw), dim=1) for level in LEVELS}
     objective = Hlss().build(Given(encoder, encoder.dim, texts))
@@ -99,9 +100,9 @@ def embedding_seconds(encoder: ImageEncoder, batch: int, rounds: int) -> dict[st
     layouts = {"fp32": torch.contiguous_format, "bf16": torch.channels_last}
     for _ in range(rounds):
         for way in WAYS:
-            tower = encoder.eval().to(memory_format=layouts[way])
+            tower = encoder.eval().to(memory_format=layouts[way])  # type: ignore[call-overload]
             with torch.inference_mode():
-                best[way] = min(best[way], seconds(lambda tower=tower, way=way: features(tower, raw, way), 2))
+                best[way] = min(best[way], seconds(partial(features, tower, raw, way), 2))
     return best
 
 
@@ -125,7 +126,7 @@ def main() -> None:
     print(f"training step, CLIP RN50, HLSS with {TEXTS} texts a level, {views} views of 224 px")
     for way in WAYS:
         print(
-            f"  {way}: {best[way]:6.2f} s  {views / best[way]:6.1f} views/s  peak {max(g for _, g in found[way]):.2f} GB"
+            f"  {way}: {best[way]:6.2f} s {views / best[way]:6.1f} views/s, peak {max(g for _, g in found[way]):.2f} GB"
         )
     print(f"  ratio {best['fp32'] / best['bf16']:.2f}× (goal {GOAL_STEP:g}×, peak of bf16 at most {GOAL_GB:g} GB)")
     print(f"embedding, batches of {batch} images of 224 px (goal {GOAL_EMBED:g}× on ResNet-50)")

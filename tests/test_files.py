@@ -6,12 +6,16 @@ from hlss.errors import UserError
 from hlss.files import digest, replacing, write_json
 
 
+def write_half(path):
+    path.write_text("half")
+    path.write_text(0)
+
+
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("old")
-    with pytest.raises(RuntimeError), replacing(path) as temporary:
-        temporary.write_text("half")
-        raise RuntimeError("in between")
+    with pytest.raises(TypeError), replacing(path) as temporary:
+        write_half(temporary)
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
 

@@ -18,7 +18,9 @@ def factors(**changes: float) -> np.ndarray:
     return np.array([(base | changes)[name] for name in FACTORS])
 
 
-def tile(key: int = 1, px: int = 224, mpp: float = 0.5, xy: tuple[float, float] = (0, 0), **changes: float) -> np.ndarray:
+def tile(
+    key: int = 1, px: int = 224, mpp: float = 0.5, xy: tuple[float, float] = (0, 0), **changes: float
+) -> np.ndarray:
     return draw_tile(key, factors(**changes), LOOK, xy, px, mpp).astype(float)
 
 
@@ -39,7 +41,9 @@ def test_another_process_draws_the_same() -> None:
         "from hlss.cohorts.phantom import PhantomSpec as P; import hashlib; c = P(tile_px=64).open();"
         "print(hashlib.sha256(b''.join(c.read_tile(i).tobytes() for i in (0, 7, 20))).hexdigest(), c.fingerprint)"
     )
-    found = {subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout for _ in "ab"}
+    found = {
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout for _ in "ab"
+    }
     assert len(found) == 1
 
 

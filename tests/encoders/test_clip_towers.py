@@ -1,13 +1,15 @@
 """CLIP's towers against open_clip's own forward passes."""
 
+import json
 import logging
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
 from hlss.encoders.clip import Clip
-from hlss.encoders.clip_towers import ClipImageEncoder, ClipTextEncoder
+from hlss.encoders.clip_towers import ClipTextEncoder
 from hlss.encoders.tiny import Tiny
 from hlss.encoders.torchvision_guard import import_guarded
 from hlss.errors import UserError
@@ -78,22 +80,28 @@ def test_images_go_through_as_in_open_clip(whole: nn.Module):
         torch.testing.assert_close(encoder.normalised(raw / 255), encoder.normalised(raw), rtol=1e-4, atol=1e-5)
 
 
-def test_stages_of_a_vit_are_its_blocks():
-    open_clip = import_guarded("open_clip")
-    vision = {"image_size": 32, "layers": 3, "width": 64, "patch_size": 16, "head_width": 32}
-    text = {"context_length": 77, "vocab_size": 49408, "width": 8, "heads": 1, "layers": 1}
-    encoder = ClipImageEncoder(open_clip.CLIP(16, vision, text), None)
+VISION = {"image_size": 32, "layers": 3, "width": 64, "patch_size": 16, "head_width": 32}
+CAUSAL = {"context_length": 77, "vocab_size": 49408, "width": 8, "heads": 1, "layers": 1}
+OTHER = {"vocab_size": 100, "width": 8, "heads": 1, "layers": 1, "no_causal_mask": True, "pool_type": "last"}
+
+
+@pytest.fixture
+def known(tmp_path: Path) -> None:
+    """Two small ViTs that open_clip knows: one with CLIP's text tower, one with another kind."""
+    for name, text in (("vit-causal", CAUSAL), ("vit-other", OTHER)):
+        (tmp_path / f"{name}.json").write_text(json.dumps({"embed_dim": 16, "vision_cfg": VISION, "text_cfg": text}))
+    import_guarded("open_clip").add_model_config(tmp_path)
+
+
+def test_stages_of_a_vit_are_its_blocks(known: None):
+    encoder = Clip(architecture="vit-causal").build()
     assert (encoder.dim, encoder.input_px) == (16, 32)
     assert len(encoder.stages()) == 1 + 3 + 1
 
 
-def test_a_text_tower_of_another_kind_is_refused():
-    open_clip = import_guarded("open_clip")
-    vision = {"image_size": 32, "layers": 1, "width": 64, "patch_size": 16, "head_width": 32}
-    text = {"vocab_size": 100, "width": 8, "heads": 1, "layers": 1, "no_causal_mask": True, "pool_type": "last"}
-    model = open_clip.CLIP(16, vision, text)
-    with pytest.raises(UserError, match="of siglip-like is not of CLIP's causal kind"):
-        ClipTextEncoder(model, "siglip-like", None)
+def test_a_text_tower_of_another_kind_is_refused(known: None):
+    with pytest.raises(UserError, match="the text tower of vit-other is not of CLIP's causal kind"):
+        Clip(architecture="vit-other").text().build()
 
 
 def test_building_adds_no_log_handler():

@@ -43,7 +43,7 @@ def test_missing_ones_are_named(tmp_path):
     with pytest.raises(UserError, match="no checkpoint here"):
         Checkpoints(tmp_path).path("last")
     Checkpoints(tmp_path).save(*parts(), State(step=4))
-    with pytest.raises(UserError, match="no checkpoint 'start'. There are: 4"):
+    with pytest.raises(UserError, match=r"no checkpoint 'start'\. There are: 4"):
         Checkpoints(tmp_path).path("start")
     with pytest.raises(UserError, match="validated nothing"):
         Checkpoints(tmp_path).path("best")

@@ -1,7 +1,8 @@
 """Parameters of views, drawn once by f(seed, step, index), whoever computes the pixels."""
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
@@ -26,7 +27,7 @@ class ViewParams:
 
     matrix:    view to tile, (x, y) in units of the side, corners at 0 and 1: flips, affine, crop and resize in one.
     stain:     3 × 4 matrix on optical densities; stained: whether to apply it.
-    colour:    3 × 3 matrix on RGB; contrast: factor about the tile's mean grey; coloured: whether to apply them.
+    colour:    3 × 3 matrix on RGB, then contrast: factor about the tile's mean grey; coloured: whether to apply them.
     autocontrast: stretch each channel of the tile to 0..1.
     solarize:  threshold (2: none); sharpness: factor (1: none); blur, noise: σ (0: none); noise_key: its start.
     erase:     left, top, right, bottom in units of the side (all 0: none).
@@ -48,6 +49,13 @@ class ViewParams:
 
     def __len__(self) -> int:
         return len(self.matrix)
+
+    @cached_property
+    def inside(self) -> Bool[ndarray, " n"]:
+        """Whether a view shows nothing beyond its tile."""
+        corners = np.array([[0, 1, 0, 1], [0, 0, 1, 1], [1, 1, 1, 1]], dtype=np.float64)
+        seen: Float64[ndarray, "n 2 4"] = self.matrix @ corners
+        return np.all((seen > -1e-9) & (seen < 1 + 1e-9), axis=(1, 2))
 
 
 class _Draws:
@@ -88,11 +96,6 @@ def draw(spec: ViewSpec, generators: list[np.random.Generator], views: int) -> V
         noise_key=(draws.take() * 2**53).astype(np.int64),
         erase=_erase(spec, draws),
     )
-
-
-def joined(parts: list[ViewParams]) -> ViewParams:
-    """The views of several draws, one after the other."""
-    return ViewParams(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(ViewParams)))
 
 
 def _geometry(spec: ViewSpec, draws: _Draws) -> Float64[ndarray, "n 2 3"]:

@@ -10,7 +10,7 @@ from numpy import ndarray
 from hlss.batches.draw import ViewParams
 from hlss.batches.keyed import generator
 
-_NOISE_BLOCK = 1 << 22  # normal numbers drawn once a process; a view's noise is a stretch of them
+_NOISE_BLOCK = 1 << 22  # normal numbers drawn once a process (at least); a view's noise is a stretch of them
 SHARPEN = np.array([[1, 1, 1], [1, 5, 1], [1, 1, 1]], dtype=np.float32) / 13  # Pillow's and torchvision's smoothing
 
 
@@ -42,9 +42,12 @@ class TileSeen:
         self.halved = [np.ascontiguousarray(tile)]
 
     def at(self, level: int) -> UInt8[ndarray, "h h 3"]:
+        """The tile halved `level` times; an odd side is first made even by repeating its last row and column."""
         while len(self.halved) <= level:
-            side = self.halved[-1].shape[0] // 2
-            self.halved.append(cv2.resize(self.halved[-1], (side, side), interpolation=cv2.INTER_AREA))
+            last = self.halved[-1]
+            odd, half = last.shape[0] % 2, (last.shape[0] + 1) // 2
+            even = cv2.copyMakeBorder(last, 0, odd, 0, odd, cv2.BORDER_REPLICATE)
+            self.halved.append(cv2.resize(even, (half, half), interpolation=cv2.INTER_AREA))
         return self.halved[level]
 
     @cached_property
@@ -62,8 +65,8 @@ def halvings(params: ViewParams, view: int, tile_px: int, out_px: int) -> int:
     """How often a tile is halved (by area) before the one resample, so that shrinking does not alias."""
     step = np.sqrt(abs(np.linalg.det(params.matrix[view, :, :2]))) * tile_px / out_px
     level = 0
-    while step >= 1.5 and tile_px % 2 == 0:
-        level, step, tile_px = level + 1, step / 2, tile_px // 2
+    while step >= 1.5:
+        level, step = level + 1, step / 2
     return level
 
 
@@ -72,9 +75,9 @@ def _view(seen: TileSeen, params: ViewParams, i: int, out_px: int) -> UInt8[ndar
     if params.stained[i]:
         view = _stained(view, params.stain[i])
     if params.coloured[i]:
-        contrast = float(params.contrast[i])
-        offset = np.full((3, 1), (1 - contrast) * seen.mean_grey)
-        view = cv2.transform(view, np.hstack([contrast * params.colour[i], offset]))
+        contrast, colour = params.contrast[i], params.colour[i]
+        grey = seen.mean_grey * colour.sum(axis=1, keepdims=True)
+        view = cv2.transform(view, np.hstack([contrast * colour, (1 - contrast) * grey]))
     if params.noise[i] > 0:
         view = _noisy(view, float(params.noise[i]), int(params.noise_key[i]))
     if params.autocontrast[i] or params.solarize[i] <= 1:
@@ -91,13 +94,14 @@ def _view(seen: TileSeen, params: ViewParams, i: int, out_px: int) -> UInt8[ndar
 
 
 def _resampled(seen: TileSeen, params: ViewParams, i: int, out_px: int) -> UInt8[ndarray, "p p 3"]:
-    source = seen.at(halvings(params, i, seen.halved[0].shape[0], out_px))
-    side = source.shape[0]
-    matrix = params.matrix[i] * side
+    tile_px = seen.halved[0].shape[0]
+    level = halvings(params, i, tile_px, out_px)
+    matrix = params.matrix[i] * (tile_px / 2**level)
     matrix[:, :2] /= out_px
     matrix[:, 2] += matrix[:, :2].sum(axis=1) * 0.5 - 0.5  # pixel centres lie at half integers
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(source, matrix, (out_px, out_px), flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
+    border = cv2.BORDER_REPLICATE if params.inside[i] else cv2.BORDER_CONSTANT  # black where there is no tissue
+    return cv2.warpAffine(seen.at(level), matrix, (out_px, out_px), flags=flags, borderMode=border, borderValue=0)
 
 
 @cache
@@ -112,13 +116,14 @@ def _stained(view: UInt8[ndarray, "p p 3"], stain: ndarray) -> UInt8[ndarray, "p
 
 
 @cache
-def _noise() -> Float32[ndarray, " n"]:
-    return generator(0x4E6F6973).standard_normal(_NOISE_BLOCK, dtype=np.float32)
+def _noise(length: int) -> Float32[ndarray, " n"]:
+    return generator(0x4E6F6973).standard_normal(length, dtype=np.float32)
 
 
 def _noisy(view: UInt8[ndarray, "p p 3"], sigma: float, key: int) -> UInt8[ndarray, "p p 3"]:
-    start = key % (_NOISE_BLOCK - view.size)
-    noise = _noise()[start : start + view.size].reshape(view.shape)
+    length = max(_NOISE_BLOCK, 4 * view.size)
+    start = key % (length - view.size)
+    noise = _noise(length)[start : start + view.size].reshape(view.shape)
     return cv2.addWeighted(view, 1.0, noise, sigma * 255, 0, dtype=cv2.CV_8U)
 
 

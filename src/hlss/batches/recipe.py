@@ -1,13 +1,25 @@
 """How tiles are seen: every probability and range of the views, as data, with presets to start from."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from hlss.config import Part
 
-Range = tuple[float, float]
+
+def _ordered(bounds: tuple[float, float]) -> tuple[float, float]:
+    if bounds[0] > bounds[1]:
+        raise ValueError("the first bound must not exceed the second")
+    return bounds
+
+
 Chance = Field(default=0.0, ge=0, le=1)
+Share = Annotated[float, Field(ge=0, le=1)]
+PositiveShare = Annotated[float, Field(gt=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+Shares = Annotated[tuple[Share, Share], AfterValidator(_ordered)]
+PositiveShares = Annotated[tuple[PositiveShare, PositiveShare], AfterValidator(_ordered)]
+Positives = Annotated[tuple[Positive, Positive], AfterValidator(_ordered)]
 
 
 class Flip(Part):
@@ -20,23 +32,25 @@ class Affine(Part):
     """Rotation within ±degrees and shift within ±translate (of width, height), filled with black."""
 
     p: float = Chance
-    degrees: float = Field(default=10.0, ge=0)
-    translate: Range = (0.1, 0.3)
+    degrees: float = Field(default=10.0, ge=0, le=180)
+    translate: tuple[Share, Share] = (0.1, 0.3)
 
 
 class Crop(Part):
-    """A rectangle of this share of the area and this ratio of width to height, resized to the whole view."""
+    """A rectangle of this share of the area and this ratio of width to height, resized to the whole view. The whole
+    tile where none of ten rectangles drawn fits in.
+    """
 
     p: float = Chance
-    scale: Range = (0.08, 1.0)
-    ratio: Range = (3 / 4, 4 / 3)
+    scale: PositiveShares = (0.08, 1.0)
+    ratio: Positives = (3 / 4, 4 / 3)
 
 
 class Noise(Part):
     """Gaussian, σ uniform in `sigma` (of the range 0..1), independent for each pixel and channel."""
 
     p: float = Chance
-    sigma: Range = (0.01, 0.1)
+    sigma: Shares = (0.01, 0.1)
 
 
 class Stain(Part):
@@ -45,17 +59,19 @@ class Stain(Part):
     """
 
     p: float = Chance
-    strength: float = Field(default=0.2, ge=0)
-    shift: float = Field(default=0.05, ge=0)
+    strength: float = Field(default=0.2, ge=0, le=1)
+    shift: float = Field(default=0.05, ge=0, le=1)
 
 
 class Colour(Part):
-    """Brightness, contrast and saturation within 1 ± value, hue within ± value turns."""
+    """Brightness, contrast (about the tile's mean grey) and saturation within 1 ± value, hue within ± value turns (in
+    the plane of equal luma, YIQ).
+    """
 
     p: float = Chance
-    brightness: float = Field(default=0.0, ge=0)
-    contrast: float = Field(default=0.0, ge=0)
-    saturation: float = Field(default=0.0, ge=0)
+    brightness: float = Field(default=0.0, ge=0, le=1)
+    contrast: float = Field(default=0.0, ge=0, le=1)
+    saturation: float = Field(default=0.0, ge=0, le=1)
     hue: float = Field(default=0.0, ge=0, le=0.5)
 
 
@@ -77,35 +93,22 @@ class Blur(Part):
     """Gaussian, kernel of 5 pixels, σ uniform in `sigma` pixels."""
 
     p: float = Chance
-    sigma: Range = (1.0, 1.0)
+    sigma: Positives = (1.0, 1.0)
 
 
 class Erase(Part):
-    """A black rectangle of this share of the area and this ratio of height to width."""
+    """A black rectangle of this share of the area and this ratio of height to width; none where none of ten fits."""
 
     p: float = Chance
-    scale: Range = (0.02, 0.33)
-    ratio: Range = (0.3, 3.3)
+    scale: PositiveShares = (0.02, 0.33)
+    ratio: Positives = (0.3, 3.3)
 
 
+HIDISC = ("hflip", "vflip", "noise", "autocontrast", "solarize", "sharpness", "blur", "affine", "crop", "erase")
 PRESETS: dict[str, dict[str, Any]] = {
     "none": {},
     # SPEC §5: each with probability 0.5, as the released code has it; colour jitter off, for no range is given
-    "hidisc": {
-        op: {"p": 0.5}
-        for op in (
-            "hflip",
-            "vflip",
-            "noise",
-            "autocontrast",
-            "solarize",
-            "sharpness",
-            "blur",
-            "affine",
-            "crop",
-            "erase",
-        )
-    },
+    "hidisc": {op: {"p": 0.5} for op in HIDISC},
     "he": {
         "hflip": {"p": 0.5},
         "vflip": {"p": 0.5},
@@ -145,6 +148,6 @@ class ViewSpec(Part):
     def _from_preset(cls, given: Any) -> Any:
         if not isinstance(given, dict):
             return given
-        preset = PRESETS.get(given.get("preset", "he"), {})
+        preset = PRESETS.get(str(given.get("preset", "he")), {})
         changed = {op: {**preset.get(op, {}), **value} for op, value in given.items() if isinstance(value, dict)}
         return {**preset, **given, **changed}

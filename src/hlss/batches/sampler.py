@@ -43,7 +43,7 @@ class Sampler:
 
     A batch has min(P, number of patients) patients, rounded down to a multiple of `world`. It never crosses an epoch:
     the patients left over at the end of one are left out of it. Raises UserError below max(2, world) patients, or
-    where balance is asked for without labels.
+    where balance is asked for without labels or with more classes than a batch has patients.
     """
 
     def __init__(self, cohort: Cohort, spec: SamplerSpec, seed: int, world: int = 1) -> None:
@@ -98,9 +98,14 @@ class Sampler:
             raise UserError(
                 "balance needs labels", where="batches.balanced", fix="Label the patients, or set it false."
             )
+        if len(classes) > self.patients:
+            raise UserError(
+                f"a batch of {self.patients} patients cannot be balanced over {len(classes)} classes",
+                where="batches.balanced",
+                fix="Raise batches.patients, or set batches.balanced to false.",
+            )
         members = [np.flatnonzero(labels == label) for label in classes]
-        each = max(1, self.patients // len(classes))
-        return [(group, min(each, len(group))) for group in members][: self.patients]
+        return [(group, min(self.patients // len(classes), len(group))) for group in members]
 
     def _tiles(self, step: int, patient: int) -> tuple[Int64[ndarray, " s"], Int64[ndarray, "s t"]]:
         """Slides of a patient and patches of each; what there is too little of comes again, under its own number."""

@@ -40,15 +40,24 @@ def _resampled(tiles: Tensor, params: ViewParams, count: int, out_px: int) -> Fl
         (*torch.meshgrid(places, places, indexing="xy"), torch.ones(out_px, out_px, device=tiles.device)), -1
     )
     matrix = torch.from_numpy(params.matrix).float().to(tiles.device)
-    grid = torch.einsum("hwc,nrc->nhwr", corner, matrix) * 2 - 1
+    place = torch.einsum("hwc,nrc->nhwr", corner, matrix)  # in the tile, in units of its side
     view = torch.empty(len(params), 3, out_px, out_px, device=tiles.device)
     source = tiles.float()
     for level in range(int(levels.max()) + 1):
-        source = source if level == 0 else _rounded(F.avg_pool2d(source, 2))
-        wanted = torch.from_numpy(np.flatnonzero(levels == level)).to(tiles.device)
-        if len(wanted):
-            view[wanted] = F.grid_sample(source[wanted // count], grid[wanted], align_corners=False)
+        source = source if level == 0 else _halved(source)
+        grid_per_side = 2 * tiles.shape[-1] / 2**level / source.shape[-1]
+        for inside, padding in ((True, "border"), (False, "zeros")):
+            chosen = np.flatnonzero((levels == level) & (params.inside == inside))
+            if len(chosen):
+                wanted = torch.from_numpy(chosen).to(tiles.device)
+                grid = place[wanted] * grid_per_side - 1
+                view[wanted] = F.grid_sample(source[wanted // count], grid, padding_mode=padding, align_corners=False)
     return _rounded(view)
+
+
+def _halved(source: Tensor) -> Tensor:
+    odd = source.shape[-1] % 2
+    return _rounded(F.avg_pool2d(F.pad(source, (0, odd, 0, odd), mode="replicate"), 2))
 
 
 def _stained(view: Tensor, params: ViewParams) -> Tensor:
@@ -64,7 +73,8 @@ def _coloured(view: Tensor, tiles: Tensor, params: ViewParams, count: int) -> Te
     contrast = _column(params.contrast, view.device)
     colour = torch.from_numpy(params.colour).float().to(view.device)
     changed = contrast * torch.einsum("nba,nahw->nbhw", colour, view)
-    changed = _rounded(changed + (1 - contrast) * mean.repeat_interleave(count)[:, None, None, None])
+    middle = colour.sum(dim=2) * mean.repeat_interleave(count)[:, None]  # n 3: the tile's mean grey, coloured
+    changed = _rounded(changed + (1 - contrast) * middle[:, :, None, None])
     return torch.where(_column(params.coloured, view.device), changed, view)
 
 

@@ -36,8 +36,7 @@ class ClipImageEncoder(ImageEncoder):
     def __init__(self, model: nn.Module, family: str | None) -> None:
         visual = model.visual
         assert isinstance(visual, nn.Module)
-        with open_clip_quietly() as open_clip:
-            preprocess = open_clip.get_model_preprocess_cfg(model)
+        preprocess: dict[str, Any] = visual.preprocess_cfg  # type: ignore[assignment]
         size = preprocess["size"]
         px = int(size if isinstance(size, int) else size[0])
         with torch.no_grad():
