@@ -61,14 +61,16 @@ def evaluate(
     out: Annotated[Path | None, typer.Option(help="JSON file [evaluation.json beside the first table].")] = None,
     queries: Annotated[Literal["test", "val"], typer.Option(help="Side that is predicted.")] = "test",
     protocol: Annotated[list[str] | None, typer.Option(help="paper or small; repeat for both [both].")] = None,
+    change: Annotated[list[str] | None, typer.Option("--set", help="Another setting, as in k.paper=100.")] = None,
 ) -> None:
     """Score features by nearest neighbours, at patch, slide and patient level, with intervals.
 
-    Prints tables and writes the same as JSON.
+    Prints tables and writes the same as JSON. --set takes k.paper, k.small (neighbours), scoring (mean or released),
+    resamples and seed (of the intervals).
     """
     from hlss.jobs.evaluate import evaluate_tables
 
-    _say(evaluate_tables(tables, against, out, queries, protocol))
+    _say(evaluate_tables(tables, against, out, queries, protocol, change or []))
 
 
 @app.command(epilog=_example("hlss doctor"))

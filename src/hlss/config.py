@@ -41,10 +41,14 @@ def read_settings(path: Path, model: type[PartT], overrides: Iterable[str] = ())
 
     Raises UserError, naming file, field and remedy, where the file is missing, is no YAML mapping, or does not fit.
     """
-    tree = _read_tree(path, seen=())
+    return validate(overridden(_read_tree(path, seen=()), overrides), model, where=path)
+
+
+def overridden(tree: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
+    """`tree` itself, changed by `key.path=value` overrides. Raises UserError for one that is none."""
     for override in overrides:
         _override(tree, override)
-    return validate(tree, model, where=path)
+    return tree
 
 
 def validate(tree: Any, model: type[PartT], where: object) -> PartT:

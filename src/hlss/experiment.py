@@ -58,5 +58,5 @@ class Experiment(Part):
 
     @property
     def hash(self) -> str:
-        """Of every setting that can change a result."""
-        return settings_hash(self, exclude={"out", "cache"})
+        """Of every setting that can change the weights; how they are scored is recorded beside the scores."""
+        return settings_hash(self, exclude={"out", "cache", "evaluate"})

@@ -81,7 +81,7 @@ def test_both_protocols_where_banks_are_large_enough(cohort_table):
 def test_k_larger_than_the_bank(cohort_table, spec: EvaluateSpec):
     tables = three_folds(cohort_table, 0.1, method="m")
     with pytest.raises(
-        UserError, match=r"m, fold 0: k = \d+ of protocol paper is more than the 96 .* evaluate\.k\.paper"
+        UserError, match=r"m, fold 0: k = \d+ of protocol paper is more than the 96 .* --set k\.paper=96"
     ):
         evaluate(tables, spec)
 

@@ -140,7 +140,7 @@ def _possible(tables: Sequence[EmbeddingTable], spec: EvaluateSpec, queries: str
         raise UserError(
             f"k = {first.k} of protocol {first.name} is more than the {smallest} labelled patches of the train side",
             where=where,
-            fix=f"Set evaluate.k.{first.name} to {smallest} or less, or leave the protocol out of evaluate.protocols.",
+            fix=f"Give it fewer, as in --set k.{first.name}={smallest}, or leave this protocol out.",
         )
     notices = [
         f"protocol {protocol.name} is left out: its k = {protocol.k} is more than the {smallest} labelled patches of "

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from hlss.config import validate
+from hlss.config import overridden, validate
 from hlss.evaluate.embedding_table import EmbeddingTable
 from hlss.evaluate.evaluation import EvaluateSpec, Side, evaluate
 from hlss.files import write_json
@@ -18,9 +18,11 @@ def evaluate_tables(
     out: Path | None,
     queries: Side = "test",
     protocols: Sequence[str] | None = None,
+    overrides: Sequence[str] = (),
 ) -> Path:
     """Score the tables, print, and write the JSON; returns its path. Raises UserError."""
-    spec = validate({"protocols": protocols} if protocols else {}, EvaluateSpec, where="--protocol")
+    tree = overridden({"protocols": protocols} if protocols else {}, overrides)
+    spec = validate(tree, EvaluateSpec, where="settings of the evaluation")
     tables = [EmbeddingTable.read(path) for path in paths]
     evaluation = evaluate(tables, spec, against, queries)
     evaluation.show(Console())

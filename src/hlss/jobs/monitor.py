@@ -34,8 +34,8 @@ class ValidationMonitor:
     def of(
         cls, sides: Mapping[str, Cohort], experiment: Experiment, device: torch.device
     ) -> "ValidationMonitor | None":
-        """None where there are no validation patients or no labels."""
-        if "val" not in sides or not sides["train"].classes:
+        """None where there are no validation patients, or no labels on one of the sides."""
+        if "val" not in sides or not all((sides[side].image_label >= 0).any() for side in ("train", "val")):
             return None
         return cls(sides["train"], sides["val"], device, experiment.loader.workers)
 
