@@ -1,5 +1,6 @@
 """The two towers of an open_clip model, each without the other."""
 
+import hashlib
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -84,8 +85,10 @@ class ClipTextEncoder:
     @cached_property
     def fingerprint(self) -> str:
         """Of the text side's weights, wherever they lie."""
-        rows = [[name, list(w.shape), float(w.double().sum())] for name, w in self._model.state_dict().items()]
-        return f"clip-{digest([rows, str(self._model.transformer)])}"
+        weights = hashlib.sha256()
+        for name, weight in self._model.state_dict().items():
+            weights.update(name.encode() + weight.numpy().tobytes())
+        return f"clip-{digest([weights.hexdigest(), str(self._model.transformer)])}"
 
     def token_counts(self, texts: list[str]) -> list[int]:
         """Tokens of each text, with start and end marks, untruncated."""
