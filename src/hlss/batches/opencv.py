@@ -23,7 +23,7 @@ def views_of(tile: UInt8[ndarray, "h h 3"], params: ViewParams, first: int, coun
     seen = TileSeen(tile)
     result = np.empty((count, 3, out_px, out_px), dtype=np.uint8)
     for place in range(count):
-        result[place] = _view(seen, params, first + place, out_px).transpose(2, 0, 1)
+        cv2.split(_view(seen, params, first + place, out_px), list(result[place]))
     return result
 
 

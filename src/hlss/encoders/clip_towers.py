@@ -17,7 +17,7 @@ from hlss.encoders.torchvision_guard import import_guarded
 from hlss.errors import UserError
 from hlss.files import digest
 
-_BATCH = 128
+_BATCH = 32  # of like length: small enough to be cut short, large enough to keep the cores busy
 
 
 @contextmanager
