@@ -73,6 +73,22 @@ def evaluate(
     _say(evaluate_tables(tables, against, out, queries, protocol, change or []))
 
 
+@app.command(epilog=_example("hlss phantom slides --layout pyramid patients=7 slides=1 side=40 tile_px=256"))
+def phantom(
+    out: Annotated[Path, typer.Argument(help="Folder to fill.")],
+    layout: Annotated[str, typer.Option(help="pyramid, opensrh, clam, trident, tiles or images.")] = "images",
+    overrides: Annotated[list[str] | None, typer.Argument(help="Settings of the cohort, as in seed=1.")] = None,
+) -> None:
+    """Write drawn tissue to disk as the world stores slides: pyramidal TIFFs, HDF5 of tiles, plain images, and more.
+
+    Settings: patients, slides (of each), side (tiles along a slide's side), tile_px, mpp, classes, sites, stain, organ,
+    seed.
+    """
+    from hlss.jobs.export import write_phantom
+
+    _say(write_phantom(out, layout, overrides or []))
+
+
 @app.command(epilog=_example("hlss doctor"))
 def doctor() -> None:
     """Show what is installed, which device will be used, what is missing and how to get it."""

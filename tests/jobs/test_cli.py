@@ -17,11 +17,20 @@ def run_here(*arguments):
     return CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
 
 
-@pytest.mark.parametrize("command", ["train", "embed", "evaluate", "doctor", "demo"])
+@pytest.mark.parametrize("command", ["train", "embed", "evaluate", "phantom", "doctor", "demo"])
 def test_every_command_has_help_with_an_example(command):
     result = run_here(command, "--help")
     assert result.exit_code == 0
     assert f"Example: hlss {command}" in " ".join(result.output.split())
+
+
+def test_phantom_writes_what_the_manifest_source_opens(tmp_path, capsys):
+    out = tmp_path / "slides"
+    assert run_here("phantom", out, "patients=2", "slides=1", "side=1", "tile_px=32").exit_code == 0
+    assert len((out / "manifest.csv").read_text().splitlines()) == 3
+    assert "not empty" in mistake(capsys, "phantom", out)
+    assert "unknown layout 'zarr'" in mistake(capsys, "phantom", tmp_path / "x", "--layout", "zarr")
+    assert "unknown key `patient`" in mistake(capsys, "phantom", tmp_path / "x", "patient=2")
 
 
 def test_doctor_names_device_and_precision():

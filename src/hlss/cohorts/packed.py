@@ -18,13 +18,13 @@ class PackedTiles(TileSource):
     """Tiles from a finished pack, found by the image and place they had in the cohort it was built from.
 
     folder: the pack's; cohort: the whole one it was built from (row i of the pack is row i of the cohort);
-    part_tiles: tiles in a part; recipe: what else made the stored pixels.
+    part_tiles: tiles in a part; recipe: what else made the stored pixels. original: the source of that cohort.
     """
 
     def __init__(self, folder: Path, cohort: Cohort, part_tiles: int, recipe: str) -> None:
         self.folder, self.part_tiles = Path(folder), part_tiles
-        self.tile_px, self.mpp = cohort.tile_px, cohort.mpp
-        self._fingerprint, self._names = digest([cohort.fingerprint, recipe]), cohort.source
+        self.tile_px, self.mpp, self.original = cohort.tile_px, cohort.mpp, cohort.source
+        self._fingerprint = digest([cohort.fingerprint, recipe])
         images = cohort.image_number[cohort.tile_image]
         places = _place(cohort.tile_xy_px0[:, 0].astype(np.int64), cohort.tile_xy_px0[:, 1].astype(np.int64))
         self._rows: Int64[ndarray, " n"] = np.lexsort((places, images))
@@ -40,7 +40,7 @@ class PackedTiles(TileSource):
         return self._fingerprint
 
     def image_name(self, image: int) -> str:
-        return self._names.image_name(image)
+        return self.original.image_name(image)
 
     def read(
         self, image: int, xy_px0: tuple[int, int], tile_px: int, mpp: float | None

@@ -40,7 +40,11 @@ def open_data(experiment: Experiment, say: Say) -> Data:
     if experiment.loader.pack is not None:
         workers = max(1, experiment.loader.workers)
         cohort = packed(
-            cohort, experiment.cache / "packs", experiment.loader.pack, workers=workers, progress=_now_and_then(say)
+            cohort,
+            experiment.cache / "packs",
+            experiment.loader.pack,
+            workers=workers,
+            progress=now_and_then(say, "packing"),
         )
     for path, reason in cohort.problems:
         say(f"left out, unreadable: {path}: {reason}")
@@ -93,7 +97,8 @@ def build_objective(
     return objective, texts
 
 
-def _now_and_then(say: Say, seconds: float = 5.0) -> Callable[[int, int], None]:
+def now_and_then(say: Say, what: str, seconds: float = 3.0) -> Callable[[int, int], None]:
+    """Called with tiles done and in all, says every few seconds how far it is and how long it will take."""
     began = last = time.monotonic()
 
     def progress(done: int, total: int) -> None:
@@ -101,6 +106,6 @@ def _now_and_then(say: Say, seconds: float = 5.0) -> Callable[[int, int], None]:
         now = time.monotonic()
         if now - last >= seconds and done < total:
             last = now
-            say(f"packing tiles: {done} of {total}, {(now - began) / done * (total - done):.0f} s left")
+            say(f"{what}: {done} of {total} tiles, {(now - began) / done * (total - done):.0f} s left")
 
     return progress

@@ -3,6 +3,7 @@
 (Phantom: the field's word for a test object of known truth.)
 """
 
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -12,18 +13,26 @@ from pydantic import Field
 
 from hlss.cohorts.base import Cohort, CohortSpec, TileSource
 from hlss.cohorts.build import ImageRow, cohort_from_images
-from hlss.cohorts.factors import CLASSES, nuisance, rng_of, slide_factors
-from hlss.cohorts.tissue import draw_tile, factor_map
+from hlss.cohorts.phantom.factors import CLASSES, SlideTruth, slide_truth
+from hlss.cohorts.phantom.noise import Grid, rng_of
+from hlss.cohorts.phantom.nuisance import Look, look_of
+from hlss.cohorts.phantom.tissue import draw_tile
+from hlss.cohorts.phantom.truth import tile_truth, visible
+from hlss.errors import UserError
 from hlss.files import digest
 from hlss.registry import COHORTS
 
 MPP0 = 0.5  # of level 0
-_VERSION = 1  # of the drawing: packs of another are not used
+_VERSION = 2  # of the drawing: packs of another are not used
 
 
 @COHORTS.register("phantom")
 class PhantomSpec(CohortSpec):
-    """Settings. patients, slides (of each), side (tiles along a slide's side), classes (of 7), sites, seed."""
+    """Settings. patients, slides (of each), side (tiles along a slide's side), classes (of 7), seed.
+
+    sites: laboratories, drawn apart from the class; stain: how far theirs lie apart, 1 as real ones; organ: 0 is the
+    reference, any other shifts all classes' factors together.
+    """
 
     name: Literal["phantom"] = "phantom"
     tile_px: int = Field(default=128, ge=16)
@@ -32,6 +41,8 @@ class PhantomSpec(CohortSpec):
     side: int = Field(default=4, ge=1)
     classes: int = Field(default=7, ge=1, le=len(CLASSES))
     sites: int = Field(default=3, ge=1)
+    stain: float = Field(default=1.0, ge=0)
+    organ: int = Field(default=0, ge=0)
     seed: int = Field(default=0, ge=0)
 
     def open(self) -> Cohort:
@@ -54,7 +65,7 @@ class PhantomSpec(CohortSpec):
 
 
 class DrawnSlides(TileSource):
-    """Image i is slide i % slides of patient i // slides."""
+    """Image i is slide i % slides of patient i // slides. Positions are in pixels of level 0, at MPP0 µm/px."""
 
     def __init__(self, spec: PhantomSpec) -> None:
         self.spec = spec
@@ -78,19 +89,39 @@ class DrawnSlides(TileSource):
     def read(
         self, image: int, xy_px0: tuple[int, int], tile_px: int, mpp: float | None
     ) -> UInt8[ndarray, "tile_px tile_px 3"]:
-        key, factors = self._slide(image)
-        patient, slide = divmod(image, self.spec.slides)
-        look = nuisance(self.spec.seed, patient, slide, self.site(patient))
-        return draw_tile(key, factors, look, (xy_px0[0] * MPP0, xy_px0[1] * MPP0), tile_px, mpp or MPP0)
+        truth, look = _slide(self.spec, image)
+        return draw_tile(truth, look, (xy_px0[0] * MPP0, xy_px0[1] * MPP0), tile_px, mpp or MPP0)
+
+    def slide(self, image: int) -> SlideTruth:
+        """The factors of a slide."""
+        return _slide(self.spec, image)[0]
 
     def truth(
         self, image: int, x_px0: Float64[ndarray, " n"], y_px0: Float64[ndarray, " m"]
     ) -> dict[str, Float64[ndarray, "m n"]]:
-        """Each factor's true value at these places of a slide."""
-        key, factors = self._slide(image)
-        return factor_map(key, factors, np.asarray(x_px0) * MPP0, np.asarray(y_px0) * MPP0)
+        """What of each factor can be seen at these columns and rows of a slide."""
+        places = Grid(np.asarray(x_px0, dtype=np.float64) * MPP0, np.asarray(y_px0, dtype=np.float64) * MPP0)
+        return {name: value.astype(np.float64) for name, value in visible(self.slide(image), places).items()}
 
-    def _slide(self, image: int) -> tuple[int, Float64[ndarray, " f"]]:
-        patient, slide = divmod(image, self.spec.slides)
-        key = int(rng_of(self.spec.seed, 6, patient, slide).integers(1 << 62))
-        return key, slide_factors(self.spec.seed, patient, slide, self.label(patient))
+    def tile_truth(self, image: int, xy_px0: tuple[int, int], tile_px: int, mpp: float) -> dict[str, float]:
+        """Each factor over a tile; see `truth.tile_truth`."""
+        return tile_truth(self.slide(image), (xy_px0[0] * MPP0, xy_px0[1] * MPP0), tile_px * mpp)
+
+
+@lru_cache(maxsize=256)
+def _slide(spec: PhantomSpec, image: int) -> tuple[SlideTruth, Look]:
+    patient, slide = divmod(image, spec.slides)
+    label = CLASSES[patient % spec.classes]
+    site = int(rng_of(spec.seed, 5, patient).integers(spec.sites))
+    return (
+        slide_truth(spec.seed, patient, slide, label, spec.organ),
+        look_of(spec.seed, patient, slide, site, spec.stain),
+    )
+
+
+def drawn_slides(cohort: Cohort) -> DrawnSlides:
+    """The source of a phantom cohort, packed or not. Raises UserError for another cohort, which has no truth."""
+    source = getattr(cohort.source, "original", cohort.source)
+    if not isinstance(source, DrawnSlides):
+        raise UserError("only drawn tissue has a known truth", where=cohort.name, fix="Use the cohort `phantom`.")
+    return source

@@ -1,0 +1,115 @@
+"""Figures in the pages of this folder come from the files of runs, never from a keyboard.
+
+    python docs/render.py
+
+Between `<!-- figures FILE -->` and `<!-- end -->` a page holds what this script makes of FILE (JSON, or what a command
+printed as .txt; its path is seen from the page); a test makes it again and compares.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+_BLOCK = re.compile(r"(<!-- figures (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_LEVELS = ("patch", "slide", "patient")
+
+
+def rendered(page: Path) -> str:
+    """The page with its figures made anew."""
+
+    def block(found: re.Match[str]) -> str:
+        return found[1] + _figures(page.parent / found[2]) + found[3]
+
+    return _BLOCK.sub(block, page.read_text(encoding="utf-8"))
+
+
+def _figures(path: Path) -> str:
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".txt":
+        return f"```text\n{text}```\n"
+    found = json.loads(text)
+    return _evaluation(found) if "results" in found else _plain(found)
+
+
+def _evaluation(found: Mapping[str, Any]) -> str:
+    """Accuracy by protocol, method and level; differences to the method it is compared with; where it comes from."""
+    lines = []
+    for protocol in dict.fromkeys(result["protocol"] for result in found["results"]):
+        results = [result for result in found["results"] if result["protocol"] == protocol]
+        levels = [level for level in _LEVELS if results[0]["metrics"][level]["n"]]
+        k, units = results[0]["k"], ", ".join(f"{results[0]['metrics'][level]['n']} {level}" for level in levels)
+        lines += [f"Protocol `{protocol}` (k = {k}), accuracy % [95 % interval], units: {units}.", ""]
+        heads = [head for level in levels for head in (level, f"less {found['against']}")]
+        lines += [_row(["method", *heads]), _row(["---"] * (1 + len(heads)))]
+        for result in results:
+            cells = [cell for level in levels for cell in _cells(result, level)]
+            lines.append(_row([result["method"], *cells]))
+        lines.append("")
+    lines += [f"Command: `{_short(found['provenance']['command'])}`; {_origin(found)}", ""]
+    return "\n".join(lines)
+
+
+def _cells(result: Mapping[str, Any], level: str) -> tuple[str, str]:
+    value, interval = result["metrics"][level]["accuracy"], result["intervals"].get(level, {}).get("accuracy")
+    own = f"{100 * value:.1f}" + (f" [{100 * interval['low']:.1f}, {100 * interval['high']:.1f}]" if interval else "")
+    difference = result["differences"].get(level, {}).get("accuracy")
+    if difference is None:
+        return own, "–"
+    other = f"{100 * difference['mean']:+.1f}"
+    if difference["interval"]:
+        other += f" [{100 * difference['interval']['low']:+.1f}, {100 * difference['interval']['high']:+.1f}]"
+    if difference["detectable"] is not None:
+        other += f", detectable {100 * difference['detectable']:.1f}"
+    return own, other
+
+
+def _origin(found: Mapping[str, Any]) -> str:
+    tables = found["tables"]
+    versions = sorted({table["code_version"] for table in tables})
+    hashes = [
+        f"{method} {', '.join(sorted({t['config_hash'] for t in tables if t['method'] == method}))}"
+        for method in dict.fromkeys(table["method"] for table in tables)
+    ]
+    data = sorted({table["data_hash"] for table in tables})
+    machine = tables[0]["hardware"]
+    return (
+        f"code {', '.join(versions)}; data {', '.join(data)}; {machine}; "
+        f"config hashes (a fold each): {'; '.join(hashes)}."
+    )
+
+
+def _short(command: str) -> str:
+    """A command whose tables are named by their pattern, where the shell had filled it in."""
+    words = command.split()
+    tables = [word for word in words if "/embeddings/" in word]
+    kept = [word for word in words if word not in tables]
+    patterns = dict.fromkeys(re.sub(r"-\d+/embeddings", "-*/embeddings", table) for table in tables)
+    return " ".join([*kept[:2], *patterns, *kept[2:]])
+
+
+def _plain(found: Mapping[str, Any]) -> str:
+    """A list of rows, as benchmarks leave them: a table with their keys as heads."""
+    rows = found["rows"]
+    heads = list(rows[0])
+    lines = [_row(heads), _row(["---"] * len(heads)), *(_row([str(row[head]) for head in heads]) for row in rows), ""]
+    facts = [f"{key}: {value}" for key, value in found.items() if key != "rows"]
+    return "\n".join([*lines, "; ".join(facts) + ".", ""])
+
+
+def _row(cells: list[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def main() -> None:
+    for page in sorted(HERE.glob("*.md")):
+        text = rendered(page)
+        if text != page.read_text(encoding="utf-8"):
+            page.write_text(text, encoding="utf-8")
+            print(f"rendered {page.name}")
+
+
+if __name__ == "__main__":
+    main()

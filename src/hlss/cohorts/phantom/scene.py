@@ -1,0 +1,138 @@
+"""Where what lies on a slide: the structures at any places, each 0..1, the same for pixels, nuclei and truth."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float32, Int64
+from numpy import ndarray
+
+from hlss.cohorts.phantom.factors import FIELD_UM, INDEX, SlideTruth
+from hlss.cohorts.phantom.noise import Places, Points, step, uniforms
+
+RING_CELL_UM = 78.0  # side of the cells of world space that hold at most one gland or rosette each
+RING_UM = 9.5  # thickness of their epithelium
+_NORMAL, _RAGGED, _VESSEL, _BEND, _SEPTUM, _LAKE_EDGE, _DEAD_EDGE = range(100, 107)  # channels of noise
+_RING_KEY = 0x52696E67
+GLAND, ROSETTE = 1, 2
+
+
+@dataclass(frozen=True)
+class Rings:
+    """Glands and rosettes of a rectangle of ring cells: first cell (x, y), and by cell centre and radius of the lumen,
+    µm, and kind (0: none).
+    """
+
+    first: tuple[int, int]
+    x_um: Float32[ndarray, "v u"]
+    y_um: Float32[ndarray, "v u"]
+    lumen_um: Float32[ndarray, "v u"]
+    kind: Int64[ndarray, "v u"]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Shares of a place that a structure takes, each 0..1; what lies above takes from what lies below.
+
+    normal: tissue beyond the tumour's margin; lumen, wall: of vessels; hollow: lumen of a gland; core: of a rosette;
+    ring: its or a gland's epithelium; lake: red cells that lie free.
+    """
+
+    normal: ndarray
+    lumen: ndarray
+    wall: ndarray
+    dead: ndarray
+    lake: ndarray
+    hollow: ndarray
+    core: ndarray
+    ring: ndarray
+    stroma: ndarray
+    septum: ndarray
+
+    @property
+    def solid(self) -> ndarray:
+        """Share of living cells that are in no structure but their own epithelium."""
+        return 1 - self.lumen - self.wall - self.dead - self.lake - self.hollow - self.core - self.stroma - self.septum
+
+
+def local(truth: SlideTruth, places: Places, names: tuple[str, ...]) -> dict[str, ndarray]:
+    """Values of these factors at places: the slide's, and a smooth deviation."""
+    numbers = tuple(INDEX[name] for name in names)
+    noise = places.smooth(truth.key, numbers, FIELD_UM)
+    slide = truth.factors[list(numbers)].astype(np.float32).reshape(-1, *(1,) * (noise.ndim - 1))
+    return dict(zip(names, np.clip(slide + np.float32(truth.spread) * noise, 0, 1), strict=True))
+
+
+STRUCTURAL = ("stroma", "necrosis", "vessels", "haemorrhage", "nesting")
+
+
+def scene(truth: SlideTruth, places: Places, f: Mapping[str, ndarray]) -> Scene:
+    """What lies at these places; f: the factors there, STRUCTURAL ones at least."""
+    key = truth.key
+    (far,) = places.smooth(key, (_NORMAL,), 320.0)
+    near, lake_edge, dead_edge, bend = places.smooth(key, (_RAGGED, _LAKE_EDGE, _DEAD_EDGE, _BEND), 42.0)
+    normal = step(far + np.float32(0.75 * truth["invasion"]) * near, 0.62, 0.08)
+    lumen, wall = _vessels(key, places, f["vessels"], bend)
+    free = 1 - lumen - wall
+    dead = free * step(f["necrosis"] + np.float32(0.12) * dead_edge, 0.6)
+    lake = (free - dead) * step(f["haemorrhage"] + np.float32(0.15) * lake_edge, 0.6)
+    free = free - dead - lake
+    hollow, core, ring = (part * free * (1 - normal) for part in _ring_parts(truth, places))
+    free = free - hollow - core - ring
+    stroma = free * step(f["stroma"], 0.52) * (1 - 0.5 * normal)
+    free = free - stroma
+    (between,) = places.smooth(key, (_SEPTUM,), 75.0)
+    septum_half = np.float32(0.15) * np.clip((f["nesting"] - np.float32(0.3)) / np.float32(0.4), 0, 1)
+    off = np.abs(between + np.float32(0.25) * near)
+    septum = free * (1 - normal) * step(septum_half - off, 0.0, 0.05) * (septum_half > 0)
+    return Scene(normal, lumen, wall, dead, lake, hollow, core, ring, stroma, septum)
+
+
+def _vessels(key: int, places: Places, vessels: ndarray, bend: ndarray) -> tuple[ndarray, ndarray]:
+    """Lumen and wall: branching channels along the zeros of smooth noise, wider where there are more of them."""
+    (noise,) = places.smooth(key, (_VESSEL,), 130.0)
+    noise = noise + np.float32(0.3) * bend
+    half = np.float32(0.15) * np.clip((vessels - np.float32(0.4)) / np.float32(0.4), 0, 1)
+    off, open_ = np.abs(noise), half > 0
+    lumen = step(half - off, 0.0, 0.03) * open_
+    return lumen, step(half + np.float32(0.06) - off, 0.0, 0.03) * open_ - lumen
+
+
+def rings(truth: SlideTruth, low_um: tuple[float, float], high_um: tuple[float, float]) -> Rings:
+    """Glands and rosettes whose cells meet this rectangle."""
+    columns, rows = (
+        np.arange(np.floor(low / RING_CELL_UM), np.floor(high / RING_CELL_UM) + 1).astype(np.int64)
+        for low, high in zip(low_um, high_um, strict=True)
+    )
+    cx, cy = (grid.ravel() for grid in np.meshgrid(columns, rows))
+    u = uniforms(truth.key + _RING_KEY, cx, cy, 5)
+    x_um, y_um = (cx + 0.33 + 0.34 * u[0]) * RING_CELL_UM, (cy + 0.33 + 0.34 * u[1]) * RING_CELL_UM
+    f = local(truth, Points(x_um, y_um), ("glands", "rosettes"))
+    gland = u[2] < np.clip((f["glands"] - 0.35) / 0.4, 0, 1)
+    rosette = ~gland & (u[3] < np.clip((f["rosettes"] - 0.35) / 0.4, 0, 1))
+    lumen_um = np.where(gland, 7 + 9 * u[4], 4 + 3 * u[4])
+    kind = np.where(gland, GLAND, np.where(rosette, ROSETTE, 0))
+    shape = (len(rows), len(columns))
+    x_um, y_um, lumen_um = (values.astype(np.float32).reshape(shape) for values in (x_um, y_um, lumen_um))
+    return Rings((int(columns[0]), int(rows[0])), x_um, y_um, lumen_um, kind.reshape(shape))
+
+
+def has_rings(truth: SlideTruth) -> bool:
+    """Whether a gland or rosette may stand anywhere on this slide."""
+    return truth.reaches("glands", 0.35) or truth.reaches("rosettes", 0.35)
+
+
+def _ring_parts(truth: SlideTruth, places: Places) -> tuple[ndarray | float, ndarray | float, ndarray | float]:
+    """Hollow, core and ring at places."""
+    x, y = places.x_um, places.y_um
+    if not has_rings(truth) or not x.size:
+        return 0.0, 0.0, 0.0
+    table = rings(truth, (float(x.min()), float(y.min())), (float(x.max()), float(y.max())))
+    if not table.kind.any():
+        return 0.0, 0.0, 0.0
+    column, row = (np.floor(values / RING_CELL_UM).astype(np.int64) for values in (x, y))
+    at = (row - table.first[1], column - table.first[0])
+    kind = table.kind[at]
+    off = np.sqrt(np.square(x - table.x_um[at]) + np.square(y - table.y_um[at])) - table.lumen_um[at]
+    inner, outer = step(-off, 0.0, 1.5), step(RING_UM - off, 0.0, 1.5)
+    return inner * (kind == GLAND), inner * (kind == ROSETTE), (outer - inner) * (kind > 0)

@@ -1,0 +1,144 @@
+"""Drawing tissue: a tile is a pure function of its slide and place, seamless with its neighbours, at any resolution."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import cv2
+import numpy as np
+from jaxtyping import Float32, UInt8
+from numpy import ndarray
+
+from hlss.cohorts.phantom.factors import SlideTruth
+from hlss.cohorts.phantom.noise import Grid, step, uniforms
+from hlss.cohorts.phantom.nuclei import CELL_UM, REACH_UM, density_of, draw_nuclei, nuclei_of, splat_nuclei
+from hlss.cohorts.phantom.nuisance import Look
+from hlss.cohorts.phantom.scene import STRUCTURAL, Scene, local, scene
+
+SHARP_MPP, POINT_MPP = 1.5, 4.0  # up to here nuclei are drawn; up to here they are points; beyond, a mean density
+_BORDER_PX = 6  # for blur
+_RED_UM = 5.2  # side of the cells of world space that hold one red cell each
+_FINE_UM, _GRAIN_UM = 6.0, 1.7  # scales of the grain of eosin and of chromatin
+_FINE, _WARP, _GRAIN = 200, 201, 202  # channels of noise
+
+
+def draw_tile(
+    truth: SlideTruth, look: Look, xy_um: tuple[float, float], tile_px: int, mpp: float
+) -> UInt8[ndarray, "p p 3"]:
+    """RGB of the square whose top-left corner lies at `xy_um` on this slide."""
+    side = tile_px + 2 * _BORDER_PX
+    first = [round(axis / mpp, 6) - _BORDER_PX for axis in xy_um]  # the same pixel has the same number in every region
+    places = _grid(first, side, mpp)
+    low = (first[0] * mpp, first[1] * mpp)
+    coarse, enlarged = _coarse(first, side, mpp)
+    f = local(truth, coarse, (*STRUCTURAL, "cytoplasm", "chromatin", "density", "nuclear_size", "lymphocytes"))
+    at = scene(truth, coarse, f)
+    eosin = enlarged(_eosin(truth.key, at, f["cytoplasm"], coarse, mpp))
+    red = _red(truth.key, enlarged(at.lake + np.float32(0.75) * at.lumen), places, mpp)
+    if mpp > POINT_MPP:
+        haematoxylin = enlarged(_mean_density(at, f))
+    elif mpp > SHARP_MPP:
+        haematoxylin = _points(truth, low, side, mpp)
+    else:
+        haematoxylin, borders = _drawn(truth, enlarged(f["chromatin"]), places, low, side, mpp)
+        eosin += np.float32(0.3) * borders
+    return look.develop(cv2.merge([haematoxylin, eosin, red]), places, mpp, _BORDER_PX)
+
+
+def _grid(first: Sequence[float], side: int, mpp: float) -> Grid:
+    """Centres of a square of pixels of this size; `first`: number of its first column and row."""
+    xs, ys = ((start + np.arange(side) + 0.5) * mpp for start in first)
+    return Grid(xs, ys)
+
+
+def _coarse(first: list[float], side: int, mpp: float) -> tuple[Grid, Callable[[ndarray], ndarray]]:
+    """A grid of twice the pitch, laid in world space, and how to bring what is found on it to the pixels."""
+    starts = [int(np.floor(start / 2)) for start in first]
+    shift = [float(start - 2 * low) for start, low in zip(first, starts, strict=True)]
+    grid = _grid(starts, side // 2 + 2, 2 * mpp)
+    matrix = np.array([[0.5, 0, shift[0] / 2 - 0.25], [0, 0.5, shift[1] / 2 - 0.25]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+
+    def enlarged(values: ndarray) -> ndarray:
+        found: ndarray = cv2.warpAffine(values, matrix, (side, side), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        return found
+
+    return grid, enlarged
+
+
+def _around(low_um: tuple[float, float], side: int, mpp: float) -> tuple[int, tuple[float, float], tuple[float, float]]:
+    """Margin in which nuclei that reach into the square may stand, and the corners with it, µm."""
+    margin = int(np.ceil(REACH_UM / mpp))
+    low = (low_um[0] - margin * mpp, low_um[1] - margin * mpp)
+    length = (side + 2 * margin) * mpp
+    return margin, low, (low[0] + length, low[1] + length)
+
+
+def _points(truth: SlideTruth, low_um: tuple[float, float], side: int, mpp: float) -> Float32[ndarray, "h w"]:
+    margin, low, high = _around(low_um, side, mpp)
+    stain = splat_nuclei(nuclei_of(truth, low, high), low, side + 2 * margin, mpp)
+    return np.ascontiguousarray(stain[margin : margin + side, margin : margin + side])
+
+
+def _drawn(
+    truth: SlideTruth, chromatin: ndarray, places: Grid, low_um: tuple[float, float], side: int, mpp: float
+) -> tuple[Float32[ndarray, "h w"], Float32[ndarray, "h w"]]:
+    """Nuclei with the grain of their chromatin, and cell borders."""
+    margin, low, high = _around(low_um, side, mpp)
+    inner = slice(margin, margin + side)
+    layers = draw_nuclei(nuclei_of(truth, low, high), low, side + 2 * margin, mpp)
+    stain, borders = (layer[inner, inner] for layer in layers)
+    stain = cv2.GaussianBlur(stain, (3, 3), 0.55)
+    if 2 * mpp < _GRAIN_UM:
+        (grain,) = places.smooth(truth.key, (_GRAIN,), _GRAIN_UM)
+        stain *= 1 + np.float32(0.75) * chromatin * grain
+    return stain, borders
+
+
+def _mean_density(at: Scene, f: Mapping[str, ndarray]) -> Float32[ndarray, "h w"]:
+    """Haematoxylin of many nuclei together, as `nuclei_of` scatters them on average."""
+    tumour = (0.10 + 0.85 * f["density"]) * np.square(2.5 + 2.9 * f["nuclear_size"]) * (0.42 + 0.6 * f["chromatin"])
+    small = 0.62 * np.clip(f["lymphocytes"] - 0.3, 0, 1) / 0.7
+    scattered = (1 - small) * tumour + small * np.float32(0.85 * 2.3**2 * 1.25)
+    scattered = (1 - at.normal) * scattered + at.normal * np.float32(0.32 * 3.1**2 * 0.6)
+    share = (at.solid + at.ring) * scattered + (at.stroma + at.septum) * np.float32(0.28 * 2.9**2 * 0.6)
+    result: Float32[ndarray, "h w"] = density_of(np.float32(np.pi / CELL_UM**2 * 0.5) * share).astype(np.float32)
+    return result
+
+
+def _eosin(key: int, at: Scene, cytoplasm: ndarray, places: Grid, mpp: float) -> Float32[ndarray, "h w"]:
+    """Cytoplasm, wavy collagen, and the even pink of dead tissue; next to nothing where there is a lumen."""
+    alive = np.float32(0.10) + np.float32(0.5) * cytoplasm
+    alive += at.normal * (np.float32(0.3) - alive)
+    pink = at.solid * alive + np.float32(0.6) * (at.dead + at.wall + at.septum)
+    pink += np.float32(0.42) * at.core + np.float32(0.12) * at.lake
+    if at.stroma.any():
+        pink += at.stroma * (np.float32(0.58) + np.float32(0.22) * _waves(key, places, mpp))
+    if 4 * mpp <= _FINE_UM:
+        (fine,) = places.smooth(key, (_FINE,), _FINE_UM)
+        pink *= 1 + np.float32(0.22) * fine
+    pink += np.float32(0.02)
+    result: Float32[ndarray, "h w"] = pink
+    return result
+
+
+def _waves(key: int, places: Grid, mpp: float) -> ndarray | float:
+    if mpp > 2:
+        return 0.0
+    (warp,) = places.smooth(key, (_WARP,), 48.0)
+    return np.sin(np.float32(0.21) * places.x_um + np.float32(0.45) * places.y_um + np.float32(5) * warp)
+
+
+def _red(key: int, cover: ndarray, places: Grid, mpp: float) -> Float32[ndarray, "h w"]:
+    """Red cells, side by side, in vessels and where blood lies free."""
+    if mpp > SHARP_MPP or not cover.any():
+        return np.float32(0.75) * cover
+    columns, rows = (np.floor(axis / _RED_UM).astype(np.int64) for axis in (places.xs, places.ys))
+    first = int(columns[0]), int(rows[0])
+    nx, ny = int(columns[-1]) - first[0] + 1, int(rows[-1]) - first[1] + 1
+    cx, cy = (grid.ravel() for grid in np.meshgrid(np.arange(nx) + first[0], np.arange(ny) + first[1]))
+    u = uniforms(key + 77, cx, cy, 2).astype(np.float32).reshape(2, ny, nx)
+    index = (rows - first[1])[:, None], (columns - first[0])[None, :]
+    x, y = ((axis - _RED_UM * cells).astype(np.float32) for axis, cells in ((places.xs, columns), (places.ys, rows)))
+    dx = x[None, :] - np.float32(_RED_UM) * (np.float32(0.3) + np.float32(0.4) * u[0][index])
+    dy = y[:, None] - np.float32(_RED_UM) * (np.float32(0.3) + np.float32(0.4) * u[1][index])
+    disc = step(np.float32(4.4) - dx * dx - dy * dy, 0.0, 3.0)
+    return cover * (np.float32(0.2) + np.float32(1.1) * disc)

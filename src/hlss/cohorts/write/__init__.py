@@ -1,0 +1,1 @@
+"""Writers: a cohort as the world stores slides, one file a layout."""

@@ -1,0 +1,1 @@
+"""What an encoder sees, in words, and whether that is so."""

@@ -1,0 +1,85 @@
+"""Explanations against a known truth: does a characteristic score high where its factor is high?"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float64, Shaped
+from numpy import ndarray
+from sklearn.metrics import roc_auc_score
+
+HIGH, LOW = 0.6, 0.4  # a factor's value from which a patch has it, up to which it lacks it; between, it is not asked
+FEWEST = 20  # patches of either kind, below which nothing is said
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Of one characteristic. auroc: chance that a patch which has what it names scores above one that lacks it; None
+    where fewer than FEWEST patches have it, or lack it.
+    """
+
+    characteristic: str
+    factor: str
+    end: str
+    auroc: float | None
+    having: int
+    lacking: int
+
+
+def agreement(
+    characteristic: str, factor: str, end: str, scores: Float64[ndarray, " n"], truth: Float64[ndarray, " n"]
+) -> Agreement:
+    """scores of patches against the factor's true value there (NaN: unknown); end: high, or low (then few is much)."""
+    has, lacks = (truth >= HIGH, truth <= LOW) if end == "high" else (truth <= LOW, truth >= HIGH)
+    return Agreement(characteristic, factor, end, auroc(scores, has, lacks), int(has.sum()), int(lacks.sum()))
+
+
+def auroc(scores: Float64[ndarray, " n"], has: Bool[ndarray, " n"], lacks: Bool[ndarray, " n"]) -> float | None:
+    """Area under the curve of those that have it against those that lack it."""
+    if has.sum() < FEWEST or lacks.sum() < FEWEST:
+        return None
+    asked = has | lacks
+    return float(roc_auc_score(has[asked], scores[asked]))
+
+
+def by_factor(found: Sequence[Agreement]) -> dict[str, float]:
+    """Mean AUROC of each factor's characteristics, where there is any."""
+    named: dict[str, list[float]] = {}
+    for one in found:
+        if one.auroc is not None:
+            named.setdefault(one.factor, []).append(one.auroc)
+    return {factor: float(np.mean(values)) for factor, values in named.items()}
+
+
+def distractors(
+    scores: Mapping[str, Float64[ndarray, " n"]], truths: Mapping[str, Float64[ndarray, " n"]]
+) -> dict[str, float]:
+    """For each characteristic that names nothing drawn, its mean AUROC over all factors' high end: about 0.5."""
+    result = {}
+    for name, score in scores.items():
+        found = [agreement(name, factor, "high", score, truth).auroc for factor, truth in truths.items()]
+        result[name] = float(np.mean([value for value in found if value is not None]))
+    return result
+
+
+def interval_of_mean(
+    tables: Sequence[tuple[Float64[ndarray, " n"], Float64[ndarray, " n"], str]],
+    patients: Shaped[ndarray, " n"],
+    resamples: int,
+    seed: int,
+) -> tuple[float, float] | None:
+    """95 % interval of the mean AUROC over (scores, truth, end), patients resampled; None where none is defined."""
+    rng = np.random.default_rng(seed)
+    names, where = np.unique(patients, return_inverse=True)
+    rows = [np.flatnonzero(where == number) for number in range(len(names))]
+    means = []
+    for _ in range(resamples):
+        drawn = np.concatenate([rows[number] for number in rng.integers(len(names), size=len(names))])
+        found = [agreement("", "", end, scores[drawn], truth[drawn]).auroc for scores, truth, end in tables]
+        known = [value for value in found if value is not None]
+        if known:
+            means.append(np.mean(known))
+    if not means:
+        return None
+    low, high = np.percentile(means, [2.5, 97.5])
+    return float(low), float(high)
