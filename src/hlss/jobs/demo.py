@@ -1,57 +1,126 @@
-"""`hlss demo`: the main job on drawn tissue, from nothing to a table, without data or network."""
+"""`hlss demo`: the main job on drawn tissue, from nothing to a table and pictures, without data or network."""
 
+import json
+import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-import cv2
 import numpy as np
+from rich.console import Console
+from rich.table import Table
 
 from hlss.cohorts.base import Cohort
 from hlss.config import read_settings
+from hlss.evaluate.embedding_table import EmbeddingTable
 from hlss.experiment import Experiment
-from hlss.files import replacing
+from hlss.explain.pictures import show_sheet
+from hlss.files import write_json
+from hlss.jobs.demo_pictures import picture_map, picture_readings
 from hlss.jobs.embed import embed_run
 from hlss.jobs.evaluate import evaluate_tables
+from hlss.jobs.provenance import provenance
 from hlss.jobs.train import say_once, train_experiment
+from hlss.jobs.truth import Asked, Words, agreement_of, asked_of
+from hlss.types import LEVELS
 
 _SETTINGS = Path(__file__).parent / "demo.yaml"
-_ACROSS = 6  # tiles of a patient on the contact sheet
+_ACROSS = 9  # tiles of a class on the contact sheet
+CHECKPOINTS = ("start", "last")
 
 _NEXT = """
-What was just run, and how to run it on slides of your own (a manifest with patient_id, slide_id, path, label):
+The same on slides of your own (a manifest with patient_id, slide_id, path, label), from a CLIP that knows real images:
 
-  hlss train experiments/phantom/hlss.yaml 'cohort={name: manifest, path: my/manifest.csv}' out=runs/mine
-  hlss embed runs/mine --checkpoint start && hlss embed runs/mine
+  hlss train my.yaml                          # README has a my.yaml of nine lines
+  hlss embed runs/mine --checkpoint start
+  hlss embed runs/mine
   hlss evaluate runs/mine/embeddings/start runs/mine/embeddings/last --against start
 """
 
 
 def run_demo(out: Path, overrides: Sequence[str]) -> Path:
-    """Train, embed before and after, evaluate; run again, it goes on or shows the result again. Returns `out`."""
-    say_once("1/4 drawing tissue of known truth and pretraining HLSS on it, from random weights")
+    """Train, embed before and after, evaluate, explain; run again, it goes on or shows the result again."""
+    began = time.monotonic()
     experiment = read_settings(_SETTINGS, Experiment, [f"out={out / 'run'}", f"cache={out / 'cache'}", *overrides])
-    _contact_sheet(experiment.cohort.open(), out / "tissue.png")
+    say_once("1/5 drawing tissue of known truth, and pretraining HLSS on it, from the small CLIP that comes with hlss")
+    cohort: Cohort = experiment.cohort.open()
+    contact_sheet(cohort, out / "tissue.png")
     train_experiment(experiment)
-    tables = []
-    for number, checkpoint in enumerate(("start", "last"), start=2):
-        say_once(f"{number}/4 embedding all patches with the {checkpoint} of training")
-        tables.append(embed_run(out / "run", checkpoint, None, []))
-    say_once("4/4 evaluating on patients that training never saw")
-    evaluate_tables(tables, "start", out / "evaluation.json")
+    folders = {}
+    for number, checkpoint in enumerate(CHECKPOINTS, start=2):
+        say_once(f"{number}/5 embedding all patches with the {checkpoint} of training")
+        folders[checkpoint] = embed_run(out / "run", checkpoint, None, [])
+    say_once("4/5 evaluating on patients that training never saw")
+    evaluate_tables(list(folders.values()), "start", out / "evaluation.json")
+    say_once("5/5 comparing what is read from the features with what was drawn")
+    words = Words.of(experiment)
+    asked = {name: asked_of(EmbeddingTable.read(folder), cohort) for name, folder in folders.items()}
+    _explain(asked, words, out)
+    picture_readings(EmbeddingTable.read(folders["last"]), asked["last"], words, cohort, out / "readings.png")
+    picture_map(experiment, out / "run", words, cohort, out / "map.png")
+    print(_verdict(json.loads((out / "evaluation.json").read_text())))
     print(_NEXT)
-    print(f"Pictures of the tissue: {out / 'tissue.png'}; numbers with their provenance: {out / 'evaluation.json'}")
+    print(_where(out, time.monotonic() - began))
     return out
 
 
-def _contact_sheet(cohort: Cohort, path: Path) -> None:
-    """A row of tiles for the first patient of each class."""
-    rows = []
-    for label in range(len(cohort.classes)):
-        patient = int(np.flatnonzero(cohort.patient_label == label)[0])
-        tiles = np.concatenate([cohort.slide_tiles(int(slide)) for slide in cohort.patient_slides(patient)])
-        rows.append(
-            np.hstack([cohort.read_tile(int(tile)) for tile in tiles[:: max(1, len(tiles) // _ACROSS)][:_ACROSS]])
+def contact_sheet(cohort: Cohort, path: Path) -> None:
+    """A row of tiles for each class, each of another patient as long as there are any."""
+    rows, names = [], []
+    for label, name in enumerate(cohort.classes):
+        patients = np.flatnonzero(cohort.patient_label == label)
+        tiles = []
+        for number in range(_ACROSS):
+            patient = int(patients[number % len(patients)])
+            of_patient = np.concatenate([cohort.slide_tiles(int(slide)) for slide in cohort.patient_slides(patient)])
+            tiles.append(cohort.read_tile(int(of_patient[(7 * number) % len(of_patient)])))
+        rows.append(tiles)
+        names.append(name.replace("_", " "))
+    show_sheet(rows, names, path)
+
+
+def _explain(asked: dict[str, Asked], words: Words, out: Path) -> None:
+    found = {name: agreement_of(one, words) for name, one in asked.items()}
+    write_json(out / "explanations.json", {"agreement": found, "provenance": provenance()})
+    table = Table(title="Words against the truth: AUROC on test patches (0.5: chance)", title_justify="left")
+    for head in ("what", *CHECKPOINTS):
+        table.add_column(head, justify="left" if head == "what" else "right")
+    table.add_row("all factors, mean", *(_with_interval(found[name]) for name in CHECKPOINTS))
+    for factor in found["start"]["by_factor"]:
+        table.add_row(
+            f"  {factor}", *(f"{found[name]['by_factor'].get(factor, float('nan')):.2f}" for name in CHECKPOINTS)
         )
-    with replacing(path) as temporary:
-        encoded = cv2.imencode(".png", cv2.cvtColor(np.vstack(rows), cv2.COLOR_RGB2BGR))[1]
-        temporary.write_bytes(encoded.tobytes())
+    table.add_row("distractors, mean", *(f"{found[name]['distractors']:.2f}" for name in CHECKPOINTS))
+    Console().print(table)
+
+
+def _with_interval(found: dict[str, Any]) -> str:
+    low, high = found["interval"]
+    return f"{found['mean_auroc']:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def _verdict(evaluation: dict[str, Any]) -> str:
+    """What was measured, in a sentence a level; a loss is said as plainly as a gain."""
+    lines = ["What this run shows (kNN accuracy on test patients, after against before):"]
+    for result in evaluation["results"]:
+        if not result["differences"]:
+            continue
+        for level in LEVELS:
+            found = result["differences"].get(level, {}).get("accuracy")
+            if found is None:
+                continue
+            change, interval = 100 * found["mean"], found["interval"]
+            sure = interval is not None and (interval["low"] > 0 or interval["high"] < 0)
+            word = "HLSS gained" if change > 0 else "HLSS lost" if change < 0 else "no change of"
+            span = "" if interval is None else f" [{100 * interval['low']:+.1f}, {100 * interval['high']:+.1f}]"
+            doubt = "" if sure else " – the interval holds 0: no difference is shown"
+            lines.append(f"  protocol {result['protocol']}, {level}: {word} {abs(change):.1f} points{span}{doubt}")
+    return "\n".join(lines)
+
+
+def _where(out: Path, seconds: float) -> str:
+    return (
+        f"In {seconds:.0f} s. Pictures: {out / 'tissue.png'} (the tissue), {out / 'readings.png'} (patches and their "
+        f"words), {out / 'map.png'} (a slide beside the truth). Numbers with their provenance: "
+        f"{out / 'evaluation.json'}, {out / 'explanations.json'}."
+    )
