@@ -21,7 +21,7 @@ _DPI = 130
 
 @dataclass(frozen=True)
 class Reading:
-    """A patch, what was read from it (characteristic and how far it stands out, σ), and what is there (factor, value)."""
+    """A patch; what was read from it: characteristic and how far it stands out, σ; what is there: factor and value."""
 
     pixels: UInt8[ndarray, "h w 3"]
     title: str
