@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from hlss.encoders.base import ImageEncoder
@@ -80,7 +80,7 @@ class ClipTextEncoder:
         model.visual = None  # not needed here, and most of the memory
         self._model: Any = model.requires_grad_(False)
         self.family, self.context = family, int(model.context_length)
-        self.dim = int(self._projected(torch.zeros(1, model.ln_final.normalized_shape[0])).shape[1])
+        self.dim = int(_projected(model, torch.zeros(1, model.ln_final.normalized_shape[0])).shape[1])
 
     @cached_property
     def fingerprint(self) -> str:
@@ -105,18 +105,21 @@ class ClipTextEncoder:
         for start in range(0, len(order), _BATCH):
             chosen = order[start : start + _BATCH]
             tokens = self._tokenizer([texts[i] for i in chosen])[:, : counts[chosen[-1]]]
-            result[chosen] = self._encoded(tokens).float()
+            result[chosen] = encode_tokens(self._model, tokens).float()
         return result
 
-    def _encoded(self, tokens: Tensor) -> Tensor:
-        model, length = self._model, tokens.shape[1]
-        x = model.token_embedding(tokens) + model.positional_embedding[:length]
-        x = model.ln_final(model.transformer(x, attn_mask=model.attn_mask[:length, :length]))
-        return self._projected(x[torch.arange(len(tokens)), tokens.argmax(dim=-1)])  # the end mark: largest number
 
-    def _projected(self, states: Tensor) -> Tensor:
-        projection = self._model.text_projection
-        if projection is None:
-            return states
-        found: Tensor = projection(states) if isinstance(projection, nn.Module) else states @ projection
-        return found
+def encode_tokens(model: Any, tokens: Int64[Tensor, "b t"]) -> Float[Tensor, "b d"]:
+    """Text features of a CLIP model from its tokens, cut short to the longest text (its mask is causal)."""
+    length = tokens.shape[1]
+    x = model.token_embedding(tokens) + model.positional_embedding[:length]
+    x = model.ln_final(model.transformer(x, attn_mask=model.attn_mask[:length, :length]))
+    return _projected(model, x[torch.arange(len(tokens)), tokens.argmax(dim=-1)])  # the end mark: largest number
+
+
+def _projected(model: Any, states: Tensor) -> Tensor:
+    projection = model.text_projection
+    if projection is None:
+        return states
+    found: Tensor = projection(states) if isinstance(projection, nn.Module) else states @ projection
+    return found
