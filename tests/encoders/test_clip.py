@@ -18,7 +18,7 @@ from hlss.errors import UserError
 @pytest.fixture(scope="module")
 def tiny_model() -> nn.Module:
     """A whole small CLIP."""
-    return Tiny(seed=5).model()
+    return Tiny(random=True, seed=5).model()
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_a_local_file_named_quickgelu_is_refused_in_a_gelu_architecture(tmp_path
     with pytest.raises(UserError, match=r"rn50-quickgelu-cc12m\.pt.*Set architecture: RN50-quickgelu"):
         Clip(architecture="RN50", weights=path).build()
     with pytest.raises(UserError, match="activation: gelu, and a name that says quickgelu"):
-        Clip(architecture="RN50", weights=path, activation="gelu").build()
+        Clip(architecture="RN50", weights=path).build()
 
 
 def test_a_local_file_whose_name_says_nothing_needs_its_activation(tmp_path: Path):
@@ -103,31 +103,30 @@ def test_random_weights_are_never_aligned_and_say_so():
 
 
 def test_local_weights_come_back(tiny_model: nn.Module, tiny_file: Path, offline: None):
-    spec = Tiny(weights=tiny_file, activation="gelu", seed=9)
+    spec = Tiny(weights=tiny_file)
     image, text = spec.build(), spec.text().build()
     own = {f"visual.{name}": w for name, w in image.visual.state_dict().items()}
     assert all(torch.equal(w, tiny_model.state_dict()[name]) for name, w in own.items())
     assert aligned(image.family, text.family)
-    assert spec.notices == ()
-    assert text.fingerprint != Tiny(seed=9).text().build().fingerprint
+    assert text.fingerprint != Tiny(random=True, seed=9).text().build().fingerprint
 
 
 def test_weights_of_another_model_and_broken_files_are_refused(tiny_model: nn.Module, tiny_file: Path, tmp_path: Path):
     table = {name: w.contiguous() for name, w in tiny_model.state_dict().items() if name != "ln_final.bias"}
     save_file(table, tmp_path / "less.safetensors")
     with pytest.raises(UserError, match=r"less\.safetensors: weights of another model: missing ln_final\.bias"):
-        Tiny(weights=tmp_path / "less.safetensors", activation="gelu").build()
+        Tiny(weights=tmp_path / "less.safetensors").build()
     cut = tmp_path / "cut.safetensors"
     cut.write_bytes(tiny_file.read_bytes()[:1000])
     with pytest.raises(UserError, match=r"cut\.safetensors: cannot read weights"):
-        Tiny(weights=cut, activation="gelu").build()
-    with pytest.raises(UserError, match=r"gone\.pt: cannot read weights"):
-        Tiny(weights=tmp_path / "gone.pt", activation="gelu").build()
+        Tiny(weights=cut).build()
+    with pytest.raises(UserError, match=r"gone\.pt: the weights are missing"):
+        Tiny(weights=tmp_path / "gone.pt").build()
 
 
 def test_building_is_by_seed_and_leaves_the_global_random_state_alone(offline: None):
     state = torch.random.get_rng_state()
-    first, again, other = (Tiny(seed=seed).build() for seed in (1, 1, 2))
+    first, again, other = (Tiny(random=True, seed=seed).build() for seed in (1, 1, 2))
     assert torch.equal(torch.random.get_rng_state(), state)
     key = "visual.conv1.weight"
     assert torch.equal(first.state_dict()[key], again.state_dict()[key])

@@ -22,7 +22,7 @@ from hlss.jobs.provenance import provenance
 from hlss.jobs.setup import now_and_then
 from hlss.jobs.train import say_once
 
-_PATIENTS, _JUDGED, _STEPS = 1200, 84, 1400
+_PATIENTS, _JUDGED, _STEPS = 1200, 84, 1000
 
 
 def main(arguments: list[str] | None = None) -> None:
