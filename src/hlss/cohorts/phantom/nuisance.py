@@ -64,10 +64,10 @@ class Look:
 def look_of(seed: int, patient: int, slide: int, site: int, spread: float = 1.0) -> Look:
     """Look of a slide; spread: how far stains and light of sites lie apart, 1 as between real laboratories."""
     common, own = rng_of(seed, 3, site), rng_of(seed, 4, patient, slide)
-    od = np.array([[0.65, 0.70, 0.29], [0.07, 0.93, 0.36]])
+    od = np.array([[0.65, 0.70, 0.29], [0.20, 0.91, 0.36]])  # eosin with the faint blue that cytoplasm has too
     od = od + spread * (common.normal(0, 0.035, (2, 3)) + own.normal(0, 0.012, (2, 3)))
     od = np.clip(od, 0.02, None) / np.linalg.norm(od, axis=1, keepdims=True)
-    strength = np.exp(spread * (common.normal(0, 0.13, 2) + own.normal(0, 0.06, 2)))
+    strength = 1.2 * np.exp(spread * (common.normal(0, 0.13, 2) + own.normal(0, 0.06, 2)))
     light = np.clip(0.95 + spread * (common.normal(0, 0.015) + common.normal(0, 0.01, 3)), 0.86, 1.0)
     blur_um = float(abs(common.normal(0, 0.12)) + abs(own.normal(0, 0.2)))
     fold = _band(own, _FOLD_EVERY_UM, 12.0) if own.random() < _FOLDED else None
