@@ -78,8 +78,8 @@ def _counts(drawn: Drawn, factor: str) -> dict[str, int]:
     return {"high": int((truth >= HIGH).sum()), "low": int((truth <= LOW).sum())}
 
 
-def _interval(images: ndarray, text: TextEncoder, drawn: Drawn, factors: list[str], seed: int) -> list[float]:
-    """95 % interval of the mean over factors, patients resampled."""
+def _interval(images: ndarray, text: TextEncoder, drawn: Drawn, factors: list[str], seed: int) -> list[float] | None:
+    """95 % interval of the mean over factors, patients resampled; None where nothing can be said."""
     rng = np.random.default_rng(seed)
     scores = {name: _scores(images, text, name, back=False) for name in factors}
     rows = [np.flatnonzero(drawn.patients == patient) for patient in range(int(drawn.patients.max()) + 1)]
@@ -91,7 +91,8 @@ def _interval(images: ndarray, text: TextEncoder, drawn: Drawn, factors: list[st
             truth = drawn.truth[chosen, FACTORS.index(name)]
             found.append(auroc(scores[name][chosen], truth >= HIGH, truth <= LOW))
         means.append(_mean(found))
-    return [float(value) for value in np.percentile([m for m in means if m is not None], [2.5, 97.5])]
+    known = [mean for mean in means if mean is not None]
+    return [float(value) for value in np.percentile(known, [2.5, 97.5])] if known else None
 
 
 def _distractors(images: ndarray, text: TextEncoder, drawn: Drawn) -> float | None:
