@@ -31,6 +31,8 @@ def _figures(path: Path) -> str:
     if path.suffix == ".txt":
         return f"```text\n{text}```\n"
     found = json.loads(text)
+    if "judged" in found:
+        return _judged(found)
     return _evaluation(found) if "results" in found else _plain(found)
 
 
@@ -88,6 +90,51 @@ def _short(command: str) -> str:
     kept = [word for word in words if word not in tables]
     patterns = dict.fromkeys(re.sub(r"-\d+/embeddings", "-*/embeddings", table) for table in tables)
     return " ".join([*kept[:2], *patterns, *kept[2:]])
+
+
+def _judged(found: Mapping[str, Any]) -> str:
+    """Zero-shot AUROC by factor of several sets of weights, and what they do on the whole."""
+    weights = list(found["judged"].values())
+    names = list(found["judged"])
+    heads = ["", *(f"{name}{kind}" for name in names for kind in ("", ", unseen sentences"))]
+    lines = [_row(heads), _row(["---"] * len(heads))]
+    for factor in weights[0]["factors"]:
+        of_factor = [one["factors"][factor] for one in weights]
+        cells = [_number(one[kind]) for one in of_factor for kind in ("auroc", "unseen_sentences")]
+        lines.append(_row([factor.replace("_", " "), *cells]))
+    whole = {"mean over captioned factors": "mean", "mean over factors never captioned": "mean_held_out_factors"}
+    for title, key in whole.items():
+        unseen = "mean_unseen_sentences" if key == "mean" else None
+        cells = [_number(one[name]) if name else "" for one in weights for name in (key, unseen)]
+        lines.append(_row([f"**{title}**", *cells]))
+    lines.append(
+        _row(["distractors (0.5: chance)", *(c for one in weights for c in (_number(one["distractors"]), ""))])
+    )
+    for rank in ("r1", "r5"):
+        cells = [c for one in weights for c in (_number(one["retrieval"][rank]), "")]
+        lines.append(_row([f"retrieval of the own caption, R@{rank[1]}", *cells]))
+    first, facts = weights[0], found["provenance"]
+    interval = "" if first["interval"] is None else " [{:.3f}, {:.3f}]".format(*first["interval"])
+    origin = (
+        f"Mean of {names[0]}: {_number(first['mean'])}{interval} (95 %, patients resampled)",
+        f"{first['tiles']} tiles of {first['patients']} patients",
+        f"{first['retrieval']['captions']} captions to choose among",
+        f"weights {found['weights']}",
+        f"command `{_module(facts['command'])}`",
+        f"code {facts['code_version']}",
+        facts["hardware"],
+    )
+    lines += ["", "; ".join(origin) + ".", ""]
+    return "\n".join(lines)
+
+
+def _module(command: str) -> str:
+    """The command of a module run by `python -m`, which knows its arguments only."""
+    return "python -m hlss.jobs.pretrain_tiny " + " ".join(command.split()[1:])
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
 
 
 def _plain(found: Mapping[str, Any]) -> str:
