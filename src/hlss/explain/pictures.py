@@ -71,7 +71,7 @@ def show_map(
     figure = _figure(13, 4.9)
     titles = ("the slide", f"score of “{names[0]}”", f"truth: {names[1]}")
     for number, (values, title) in enumerate(zip((slide, scores, truth), titles, strict=True)):
-        axes = figure.add_axes((0.015 + 0.33 * number, 0.1, 0.31, 0.78))
+        axes = figure.add_axes((0.015 + 0.325 * number, 0.1, 0.285, 0.78))
         shown = axes.imshow(values, cmap=None if number == 0 else "magma", vmin=0 if number == 2 else None)
         axes.set_title(fill(title, 46), fontsize=10, color=INK, loc="left")
         axes.axis("off")

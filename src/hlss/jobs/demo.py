@@ -56,8 +56,9 @@ def run_demo(out: Path, overrides: Sequence[str]) -> Path:
     words = Words.of(experiment)
     asked = {name: asked_of(EmbeddingTable.read(folder), cohort) for name, folder in folders.items()}
     _explain(asked, words, out)
-    picture_readings(EmbeddingTable.read(folders["last"]), asked["last"], words, cohort, out / "readings.png")
-    picture_map(experiment, out / "run", words, cohort, out / "map.png")
+    last = EmbeddingTable.read(folders["last"])
+    picture_readings(last, asked["last"], words, cohort, out / "readings.png")
+    picture_map(experiment, out / "run", last, words, out / "map.png")
     print(_verdict(json.loads((out / "evaluation.json").read_text())))
     print(_NEXT)
     print(_where(out, time.monotonic() - began))
@@ -111,7 +112,7 @@ def _verdict(evaluation: dict[str, Any]) -> str:
                 continue
             change, interval = 100 * found["mean"], found["interval"]
             sure = interval is not None and (interval["low"] > 0 or interval["high"] < 0)
-            word = "HLSS gained" if change > 0 else "HLSS lost" if change < 0 else "no change of"
+            word = "HLSS gained" if change > 0 else "HLSS lost" if change < 0 else "unchanged,"
             span = "" if interval is None else f" [{100 * interval['low']:+.1f}, {100 * interval['high']:+.1f}]"
             doubt = "" if sure else " – the interval holds 0: no difference is shown"
             lines.append(f"  protocol {result['protocol']}, {level}: {word} {abs(change):.1f} points{span}{doubt}")

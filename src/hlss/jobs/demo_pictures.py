@@ -14,6 +14,7 @@ from hlss.evaluate.embedding_table import EmbeddingTable
 from hlss.experiment import Experiment
 from hlss.explain.match import match, standing
 from hlss.explain.pictures import Reading, show_map, show_readings
+from hlss.jobs.pretrain_tiny.captions import HELD_OUT
 from hlss.jobs.setup import EMBED_BATCH
 from hlss.jobs.truth import WHOLE_SLIDE, Asked, Words
 from hlss.train.checkpoint import Checkpoints, load_weights
@@ -61,15 +62,19 @@ def _reading(
     return Reading(cohort.read_tile(row), f"{test['label'][i]}".replace("_", " "), found, marked[:5])
 
 
-def picture_map(experiment: Experiment, run: Path, words: Words, cohort: Cohort, path: Path) -> None:
-    """A slide, larger than training saw it, and the characteristic of the factor that truly varies most over it."""
+def picture_map(experiment: Experiment, run: Path, table: EmbeddingTable, words: Words, path: Path) -> None:
+    """A test slide, larger than it was in the cohort, and the characteristic of the structure that truly varies most
+    over it (of those that the small CLIP was ever told of).
+    """
+    cohort = experiment.cohort.open()
     source, px, mpp = drawn_slides(cohort), cohort.tile_px, cohort.mpp or MPP0
-    image = int(cohort.image_number[len(cohort.image_number) - 1])
+    slide_id = sorted(set(table["slide"][np.asarray(table["side"] == "test")].tolist()))[0]
+    image = int(cohort.image_number[cohort.image_slide == cohort.slides.index(slide_id)][0])
     corners = np.arange(_MAP_TILES) * px * mpp / MPP0
     places = [(round(x), round(y)) for y in corners for x in corners]
     truths = [source.tile_truth(image, place, px, mpp) for place in places]
     values = {name: np.array([truth[name] for truth in truths]) for name in FACTORS if name not in WHOLE_SLIDE}
-    structures = {name: v for name, v in values.items() if FACTOR_LEVEL[name] is Level.SLIDE}
+    structures = {name: v for name, v in values.items() if FACTOR_LEVEL[name] is Level.SLIDE and name not in HELD_OUT}
     factor = max(structures, key=lambda name: float(structures[name].std()))
     names = words.names[Level.SLIDE]
     meant = [words.truths[Level.SLIDE][name] for name in names]
