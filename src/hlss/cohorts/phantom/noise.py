@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
@@ -38,6 +38,7 @@ def _mixed(value: ndarray) -> ndarray:
     return value ^ (value >> np.uint64(31))
 
 
+@runtime_checkable
 class Places(Protocol):
     """Where something is asked for: a grid of pixels, or single points. Fields come in the shape of the places."""
 
