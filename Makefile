@@ -29,7 +29,7 @@ demo: install
 
 test: install
 	@echo "== tests (slow ones are left to make test-all)"
-	@$(BIN)/python -m pytest -n 2 -m "not slow"
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow"
 
 test-all: install
 	@$(BIN)/python -m pytest

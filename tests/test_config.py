@@ -13,6 +13,7 @@ class Inner(Part):
 
 
 class Outer(Part):
+    name: str = "run"
     inner: Inner = Inner()
     count: int
 
@@ -28,6 +29,7 @@ def test_base_is_changed_section_by_section_and_then_by_overrides(tmp_path):
     path = written(tmp_path, "child.yaml", "base: base.yaml\ninner: {rate: 0.2}\n")
     assert read_settings(path, Outer, ["count=7"]) == Outer(count=7, inner=Inner(size=5, rate=0.2))
     assert read_settings(path, Outer, ["inner.name=b"]).inner == Inner(name="b")
+    assert read_settings(path, Outer, ["name=other"]) == Outer(name="other", count=1, inner=Inner(size=5, rate=0.2))
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,7 @@ def _override(tree: dict[str, Any], override: str) -> None:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise UserError(f"not a valid value: {text!r}", where=override) from error
-    if leaf == "name" and node.get("name", value) != value:
+    if leaf == "name" and parents and node.get("name", value) != value:
         node.clear()  # another thing altogether: the settings of the old one do not fit it
     node[leaf] = value
 

@@ -127,7 +127,7 @@ def _noisy(view: UInt8[ndarray, "p p 3"], sigma: float, key: int) -> UInt8[ndarr
     return cv2.addWeighted(view, 1.0, noise, sigma * 255, 0, dtype=cv2.CV_8U)
 
 
-def tone_table(channel_range: tuple[ndarray, ndarray], stretch: bool, threshold: float) -> UInt8[ndarray, "256 3"]:
+def tone_table(channel_range: tuple[ndarray, ndarray], stretch: bool, threshold: float) -> UInt8[ndarray, "256 1 3"]:
     """Values 0..255 of each channel after autocontrast (if `stretch`) and solarize (threshold > 1: none)."""
     values = np.repeat(np.arange(256, dtype=np.float64)[:, None], 3, axis=1)
     if stretch:

@@ -35,7 +35,7 @@ class EmbeddingTable:
     """
 
     features: Float32[ndarray, "n d"]
-    columns: Mapping[str, Shaped[ndarray, " n"]]
+    columns: Mapping[str, Shaped[ndarray, " _"]]
     provenance: Mapping[str, Any]
 
     def __post_init__(self) -> None:

@@ -5,7 +5,7 @@ from jaxtyping import Float, Float64
 from numpy import ndarray
 
 
-def match(features: Float[ndarray, "n d"], texts: Float[ndarray, "k d"]) -> Float64[ndarray, "n k"]:
+def match(features: Float[ndarray, "n d"], texts: Float[ndarray, "k _"]) -> Float64[ndarray, "n k"]:
     """cos(z, t_l[k]) of each patch and characteristic (SPEC §3); rows of `texts` are unit vectors.
 
     Raises ValueError where the dimensions differ: the texts are of another model.

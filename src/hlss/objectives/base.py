@@ -35,8 +35,8 @@ class Given:
 class Projected:
     """What the local half gives: `shared` is gathered over ranks, `own` stays (it needs only its own rows)."""
 
-    shared: Mapping[str, Float[Tensor, "m k"]] = field(default_factory=dict)
-    own: Mapping[str, Float[Tensor, "m k"]] = field(default_factory=dict)
+    shared: Mapping[str, Float[Tensor, "m _"]] = field(default_factory=dict)
+    own: Mapping[str, Float[Tensor, "m _"]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Gathered:
     """
 
     shared: Mapping[str, Float[Tensor, "M k"]]
-    own: Mapping[str, Float[Tensor, "m k"]]
+    own: Mapping[str, Float[Tensor, "m _"]]
     ids: Ids
     labels: Int[Tensor, " M"] | None
     rows: slice

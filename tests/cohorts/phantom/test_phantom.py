@@ -2,11 +2,13 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from hlss.cohorts.base import TileSource
 from hlss.cohorts.phantom.factors import (
     CLASSES,
     FACTOR_LEVEL,
@@ -270,8 +272,10 @@ def test_a_million_slides_cost_nothing_until_they_are_read() -> None:
 
 
 def test_only_drawn_tissue_has_a_truth(tmp_path) -> None:
-    from dataclasses import replace
+    class Other(TileSource):
+        fingerprint = "other"
+        image_name = read = lambda self, *place: ""
 
-    cohort = replace(PhantomSpec(patients=2).open(), source=None)
+    cohort = replace(PhantomSpec(patients=2).open(), source=Other())
     with pytest.raises(UserError, match="only drawn tissue"):
         tile_truths(cohort, [0])

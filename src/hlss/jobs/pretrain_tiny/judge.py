@@ -1,5 +1,6 @@
 """Judging `tiny` on drawn tissue that it never saw: retrieval, and zero-shot AUROC factor by factor."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy import ndarray
 from hlss.cohorts.phantom.factors import FACTORS
 from hlss.encoders.base import TextEncoder
 from hlss.encoders.tiny import Tiny
-from hlss.explain.agreement import HIGH, LOW, auroc
+from hlss.explain.agreement import HIGH, LOW, auroc, interval_of_mean
 from hlss.jobs.pretrain_tiny.captions import HELD_OUT, caption, sentences
 from hlss.jobs.pretrain_tiny.data import Drawn, truth_row
 from hlss.jobs.truth import WHOLE_SLIDE
@@ -30,6 +31,7 @@ def judged(spec: Tiny, drawn: Drawn, seed: int = 0) -> dict[str, Any]:
     read = {name: _zero_shot(images, text, drawn, name, back=False) for name in FACTORS if name not in WHOLE_SLIDE}
     back = {name: _zero_shot(images, text, drawn, name, back=True) for name in read}
     seen = [name for name in read if name not in HELD_OUT]
+    empty = _distractors(images, text, drawn)
     return {
         "retrieval": _retrieval(images, text, drawn, seed),
         "factors": {
@@ -39,7 +41,9 @@ def judged(spec: Tiny, drawn: Drawn, seed: int = 0) -> dict[str, Any]:
         "interval": _interval(images, text, drawn, seen, seed),
         "mean_unseen_sentences": _mean([back[name] for name in seen]),
         "mean_held_out_factors": _mean([read[name] for name in HELD_OUT]),
-        "distractors": _distractors(images, text, drawn),
+        "mean_every_factor": _mean(list(read.values())),
+        "distractors": _mean(empty),
+        "distractors_off_chance": _mean([abs(value - 0.5) for value in empty]),
         "tiles": len(drawn.tiles),
         "patients": int(drawn.patients.max()) + 1,
     }
@@ -78,35 +82,30 @@ def _counts(drawn: Drawn, factor: str) -> dict[str, int]:
     return {"high": int((truth >= HIGH).sum()), "low": int((truth <= LOW).sum())}
 
 
-def _interval(images: ndarray, text: TextEncoder, drawn: Drawn, factors: list[str], seed: int) -> list[float] | None:
+def _interval(
+    images: ndarray, text: TextEncoder, drawn: Drawn, factors: list[str], seed: int
+) -> tuple[float, float] | None:
     """95 % interval of the mean over factors, patients resampled; None where nothing can be said."""
-    rng = np.random.default_rng(seed)
-    scores = {name: _scores(images, text, name, back=False) for name in factors}
-    rows = [np.flatnonzero(drawn.patients == patient) for patient in range(int(drawn.patients.max()) + 1)]
-    means = []
-    for _ in range(_RESAMPLES):
-        chosen = np.concatenate([rows[i] for i in rng.integers(len(rows), size=len(rows))])
-        found = []
-        for name in factors:
-            truth = drawn.truth[chosen, FACTORS.index(name)]
-            found.append(auroc(scores[name][chosen], truth >= HIGH, truth <= LOW))
-        means.append(_mean(found))
-    known = [mean for mean in means if mean is not None]
-    return [float(value) for value in np.percentile(known, [2.5, 97.5])] if known else None
+    tables = [
+        (_scores(images, text, name, back=False), drawn.truth[:, FACTORS.index(name)].astype(np.float64), "high")
+        for name in factors
+    ]
+    return interval_of_mean(tables, drawn.patients, _RESAMPLES, seed)
 
 
-def _distractors(images: ndarray, text: TextEncoder, drawn: Drawn) -> float | None:
-    """Mean over distractors and factors of the AUROC of a distractor's similarity against a factor's high end."""
+def _distractors(images: ndarray, text: TextEncoder, drawn: Drawn) -> list[float]:
+    """AUROC of each distractor's similarity against the high end of each factor."""
     bank, truths = read_bank("phantom"), truth_of("phantom")
     found = []
     for level in LEVELS:
         for characteristic in bank.level(level):
             if truths[level][characteristic.name].factor is None:
                 score = (images @ _text_features(text, list(characteristic.descriptions)).T).mean(axis=1)
-                for number, name in enumerate(FACTORS):
+                for name in FACTORS:
                     if name not in WHOLE_SLIDE:
-                        found.append(auroc(score, drawn.truth[:, number] >= HIGH, drawn.truth[:, number] <= LOW))
-    return _mean(found)
+                        truth = drawn.truth[:, FACTORS.index(name)]
+                        found.append(auroc(score, truth >= HIGH, truth <= LOW))
+    return [value for value in found if value is not None]
 
 
 def _retrieval(images: ndarray, text: TextEncoder, drawn: Drawn, seed: int) -> dict[str, float]:
@@ -122,6 +121,6 @@ def _retrieval(images: ndarray, text: TextEncoder, drawn: Drawn, seed: int) -> d
     return {"captions": len(rows), "r1": float((rank < 1).mean()), "r5": float((rank < 5).mean())}
 
 
-def _mean(values: list[float | None]) -> float | None:
+def _mean(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return float(np.mean(known)) if known else None

@@ -17,7 +17,7 @@ from hlss.encoders.clip_towers import encode_tokens, open_clip_quietly
 from hlss.encoders.tiny import TinyModel
 from hlss.files import replacing
 from hlss.jobs.pretrain_tiny.captions import caption
-from hlss.jobs.pretrain_tiny.data import CROP_PX, Drawn, batches, truth_row
+from hlss.jobs.pretrain_tiny.data import CROP_PX, Drawn, batches, keep_settings, truth_row
 from hlss.train.device import bf16_is_native
 from hlss.train.optim import learning_rate
 from hlss.train.settings import TrainSpec
@@ -55,11 +55,16 @@ def augmented(tiles: UInt8[ndarray, "b p p 3"], rng: np.random.Generator) -> UIn
 
 
 class Trainer:
-    """The model, its optimiser, and where they are kept; goes on where a killed run was."""
+    """The model, its optimiser, and where they are kept; goes on where a killed run was.
+
+    Raises UserError where that run had other settings.
+    """
 
     def __init__(self, drawn: Drawn, folder: Path, steps: int, batch: int = BATCH) -> None:
         self.drawn, self.steps, self.batch = drawn, steps, batch
         self.kept = folder / "training.pt"
+        settings = {"steps": steps, "batch": batch, "tiles": len(drawn.tiles)}
+        keep_settings(folder / "settings.json", settings)
         self.model = cast(Any, TinyModel(random=True, seed=SEED).model())
         self.scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
         self.bf16 = bf16_is_native(torch.device("cpu"))
