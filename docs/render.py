@@ -102,13 +102,22 @@ def _judged(found: Mapping[str, Any]) -> str:
         of_factor = [one["factors"][factor] for one in weights]
         cells = [_number(one[kind]) for one in of_factor for kind in ("auroc", "unseen_sentences")]
         lines.append(_row([factor.replace("_", " "), *cells]))
-    whole = {"mean over captioned factors": "mean", "mean over factors never captioned": "mean_held_out_factors"}
+    whole = {
+        "mean over captioned factors": "mean",
+        "mean over factors never captioned": "mean_held_out_factors",
+        "mean over all that a tile can show": "mean_every_factor",
+    }
     for title, key in whole.items():
         unseen = "mean_unseen_sentences" if key == "mean" else None
         cells = [_number(one[name]) if name else "" for one in weights for name in (key, unseen)]
         lines.append(_row([f"**{title}**", *cells]))
     lines.append(
         _row(["distractors (0.5: chance)", *(c for one in weights for c in (_number(one["distractors"]), ""))])
+    )
+    lines.append(
+        _row(
+            ["their mean distance from 0.5", *(c for o in weights for c in (_number(o["distractors_off_chance"]), ""))]
+        )
     )
     for rank in ("r1", "r5"):
         cells = [c for one in weights for c in (_number(one["retrieval"][rank]), "")]
