@@ -9,8 +9,6 @@ from torch import Tensor, nn
 from hlss.config import Part
 from hlss.types import Level
 
-Ids = Mapping[Level, Int[Tensor, " m"]]
-
 
 @dataclass(frozen=True)
 class Given:
@@ -48,7 +46,7 @@ class Gathered:
 
     shared: Mapping[str, Float[Tensor, "M k"]]
     own: Mapping[str, Float[Tensor, "m _"]]
-    ids: Ids
+    ids: Mapping[Level, Int[Tensor, " M"]]
     labels: Int[Tensor, " M"] | None
     rows: slice
 

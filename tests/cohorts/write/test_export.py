@@ -10,7 +10,7 @@ import pytest
 from hlss.cohorts.base import Cohort, UnreadableTile
 from hlss.cohorts.phantom import PhantomSpec
 from hlss.errors import UserError
-from hlss.jobs import export as export_module
+from hlss.jobs import setup
 from hlss.jobs.export import LAYOUTS, export
 
 EXPECTED = {
@@ -85,7 +85,7 @@ def test_what_is_broken_off_leaves_nothing(layout: str, stop: BaseException, tmp
 
 def test_it_is_never_silent_for_long(tmp_path: Path, drawn: Cohort, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(range(0, 1000, 2))
-    monkeypatch.setattr(export_module.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(setup.time, "monotonic", lambda: next(clock))
     said: list[str] = []
     export(drawn, tmp_path / "out", "tiles", said.append)
     assert said[0] == str(drawn)
