@@ -54,11 +54,15 @@ def by_factor(found: Sequence[Agreement]) -> dict[str, float]:
 def distractors(
     scores: Mapping[str, Float64[ndarray, " n"]], truths: Mapping[str, Float64[ndarray, " n"]]
 ) -> dict[str, float]:
-    """For each characteristic that names nothing drawn, its mean AUROC over all factors' high end: about 0.5."""
+    """For each characteristic that names nothing drawn, its mean AUROC over all factors' high end: about 0.5.
+
+    Empty where no factor has enough patches of either kind.
+    """
     result = {}
     for name, score in scores.items():
         found = [agreement(name, factor, "high", score, truth).auroc for factor, truth in truths.items()]
-        result[name] = float(np.mean([value for value in found if value is not None]))
+        if known := [value for value in found if value is not None]:
+            result[name] = float(np.mean(known))
     return result
 
 

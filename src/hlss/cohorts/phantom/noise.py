@@ -22,20 +22,20 @@ def uniforms(key: int, cx: Int64[ndarray, " n"], cy: Int64[ndarray, " n"], count
     return _hashed(np.uint64(key % (1 << 64)), cx, cy, which)
 
 
-def _hashed(key: np.uint64 | ndarray, cx: ndarray, cy: ndarray, which: ndarray) -> Float64[ndarray, "c n"]:
-    with np.errstate(over="ignore"):
-        place = cx.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + cy.astype(np.uint64) * np.uint64(
-            0xC2B2AE3D27D4EB4F
-        )
-        base = _mixed(place + key)
-        mixed = _mixed(base[None] + which * np.uint64(0xD6E8FEB86659FD93))
+def _hashed(key: np.uint64, cx: ndarray, cy: ndarray, which: ndarray) -> Float64[ndarray, "c *n"]:
+    across = cx.view(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + key
+    place = across + cy.view(np.uint64) * np.uint64(0xC2B2AE3D27D4EB4F)
+    mixed = _mixed(_mixed(place) + which * np.uint64(0xD6E8FEB86659FD93))
     return (mixed >> np.uint64(64 - _BITS)).astype(np.float64) / float(1 << _BITS)
 
 
 def _mixed(value: ndarray) -> ndarray:
-    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return value ^ (value >> np.uint64(31))
+    value ^= value >> np.uint64(30)
+    value *= np.uint64(0xBF58476D1CE4E5B9)
+    value ^= value >> np.uint64(27)
+    value *= np.uint64(0x94D049BB133111EB)
+    value ^= value >> np.uint64(31)
+    return value
 
 
 @runtime_checkable
@@ -53,9 +53,12 @@ class Places(Protocol):
         ...
 
 
-def _lattice(key: int, channels: tuple[int, ...], cx: ndarray, cy: ndarray) -> Float32[ndarray, "c n"]:
-    which = np.array(channels, dtype=np.uint64)[:, None] + np.uint64(1 << 20)
-    return (2 * _hashed(np.uint64(key % (1 << 64)), cx, cy, which) - 1).astype(np.float32)
+def _lattice(
+    key: int, channels: tuple[int, ...], nodes_x: Int64[ndarray, " u"], nodes_y: Int64[ndarray, " v"]
+) -> Float32[ndarray, "c v u"]:
+    which = np.array(channels, dtype=np.uint64)[:, None, None] + np.uint64(1 << 20)
+    numbers = _hashed(np.uint64(key % (1 << 64)), nodes_x, nodes_y[:, None], which)
+    return (2 * numbers - 1).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -76,12 +79,17 @@ class Grid:
 
     def smooth(self, key: int, channels: tuple[int, ...], scale_um: float) -> Float32[ndarray, "c h w"]:
         if scale_um not in self._known:
-            (nodes_x, weights_x), (nodes_y, weights_y) = (_weights(axis / scale_um) for axis in (self.xs, self.ys))
-            cells = np.tile(nodes_x, len(nodes_y)), np.repeat(nodes_y, len(nodes_x))
-            self._known[scale_um] = (*cells, np.ascontiguousarray(weights_x.T), weights_y)
-        cx, cy, across, down = self._known[scale_um]
-        lattice = _lattice(key, channels, cx, cy).reshape(len(channels), down.shape[1], across.shape[0])
-        result: Float32[ndarray, "c h w"] = down @ (lattice @ across)
+            (nodes_x, *across), (nodes_y, low, t) = (_between(axis / scale_um) for axis in (self.xs, self.ys))
+            self._known[scale_um] = (nodes_x, nodes_y, *across, low, t[:, None])
+        nodes_x, nodes_y, left, tx, above, ty = self._known[scale_um]
+        # Added up element by element and not as matrices: no library's threads or order of sums has a say
+        lattice = _lattice(key, channels, nodes_x, nodes_y)
+        rows = (lattice[..., 1:] - lattice[..., :-1]).take(left, axis=2)
+        rows *= tx
+        rows += lattice.take(left, axis=2)
+        result: Float32[ndarray, "c h w"] = (rows[:, 1:] - rows[:, :-1]).take(above, axis=1)
+        result *= ty
+        result += rows.take(above, axis=1)
         return result
 
 
@@ -99,7 +107,7 @@ class Points:
         if not len(x):
             return np.zeros((len(channels), 0), dtype=np.float32)
         nodes_x, nodes_y = (np.arange(low.min(), low.max() + 2) for low in (low_x, low_y))
-        table = _lattice(key, channels, np.tile(nodes_x, len(nodes_y)), np.repeat(nodes_y, len(nodes_x)))
+        table = _lattice(key, channels, nodes_x, nodes_y).reshape(len(channels), -1)
         at = (low_y - nodes_y[0]) * len(nodes_x) + low_x - nodes_x[0]
         below = at + len(nodes_x)
         top = table[:, at] * (1 - tx) + table[:, at + 1] * tx
@@ -112,15 +120,12 @@ def _eased(t: ndarray) -> ndarray:
     return t * t * (3 - 2 * t)
 
 
-def _weights(places: Float64[ndarray, " n"]) -> tuple[Int64[ndarray, " k"], Float32[ndarray, "n k"]]:
+def _between(
+    places: Float64[ndarray, " n"],
+) -> tuple[Int64[ndarray, " k"], Int64[ndarray, " n"], Float32[ndarray, " n"]]:
+    """Nodes about ascending places, the number of the one below each place, and how far each is on to the next."""
     low = np.floor(places).astype(np.int64)
-    nodes = np.arange(low[0], low[-1] + 2)
-    t = _eased(places - low)
-    weights = np.zeros((len(places), len(nodes)), dtype=np.float32)
-    at = np.arange(len(places))
-    weights[at, low - nodes[0]] = 1 - t
-    weights[at, low - nodes[0] + 1] = t
-    return nodes, weights
+    return np.arange(low[0], low[-1] + 2), low - low[0], _eased(places - low).astype(np.float32)
 
 
 def step(values: ndarray, threshold: float, width: float = 0.1) -> ndarray:

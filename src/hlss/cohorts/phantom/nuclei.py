@@ -1,15 +1,15 @@
 """Nuclei: at most one in each cell of world space, and those of glands and rosettes; polygons or points of a size."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float32, Float64
+from jaxtyping import Bool, Float32, Float64, UInt8
 from numpy import ndarray
 
 from hlss.cohorts.phantom.factors import SlideTruth
 from hlss.cohorts.phantom.noise import Points, uniforms
-from hlss.cohorts.phantom.scene import RING_CELL_UM, RING_UM, STRUCTURAL, has_rings, local, rings, scene
+from hlss.cohorts.phantom.scene import RING_CELL_UM, RING_UM, STRUCTURAL, Scene, has_rings, local, rings, scene
 
 CELL_UM = 8.6  # side of the cells of world space that hold at most one nucleus each
 REACH_UM = 14.0  # no cell's border reaches further from its centre than this
@@ -48,28 +48,77 @@ class Nuclei:
         return np.stack([u * cos - v * sin, u * sin + v * cos], axis=-1)
 
 
+@dataclass(frozen=True)
+class _Stands:
+    """Places where nuclei may stand, µm; the uniform numbers of each, and the angle of those on a ring."""
+
+    x_um: Float64[ndarray, " n"]
+    y_um: Float64[ndarray, " n"]
+    u: Float64[ndarray, "k n"]
+    turn: Float64[ndarray, " n"] | None = None
+
+    def within(self, low_um: tuple[float, float], high_um: tuple[float, float]) -> "_Stands":
+        """Those in a rectangle."""
+        keep = (self.x_um >= low_um[0]) & (self.x_um < high_um[0])
+        keep &= (self.y_um >= low_um[1]) & (self.y_um < high_um[1])
+        return _Stands(
+            self.x_um[keep], self.y_um[keep], self.u[:, keep], None if self.turn is None else self.turn[keep]
+        )
+
+
 def nuclei_of(truth: SlideTruth, low_um: tuple[float, float], high_um: tuple[float, float]) -> Nuclei:
     """Nuclei whose centres lie in this rectangle."""
-    parts = [_scattered(truth, low_um, high_um)]
+    free = _one_a_cell(truth, low_um, high_um).within(low_um, high_um)
+    stands = [free]
     if has_rings(truth):
-        parts.append(_in_rings(truth, low_um, high_um))
+        stands.append(_along_rings(truth, low_um, high_um).within(low_um, high_um))
+    places = Points(*(np.concatenate([getattr(s, axis) for s in stands]) for axis in ("x_um", "y_um")))
+    f = local(truth, places, (*_NEEDED, "lymphocytes", *STRUCTURAL))
+    at = scene(truth, places, f)
+    count = len(free.x_um)
+    parts = [_scattered(free, *_taken(f, at, slice(count)))]
+    if len(stands) > 1:
+        parts.append(_in_rings(stands[1], *_taken(f, at, slice(count, None))))
     joined = {
         name: np.concatenate([getattr(part, name) for part in parts], axis=-1) for name in Nuclei.__dataclass_fields__
     }
     return Nuclei(**joined)
 
 
-def _scattered(truth: SlideTruth, low_um: tuple[float, float], high_um: tuple[float, float]) -> Nuclei:
+def _taken(f: dict[str, ndarray], at: Scene, which: slice) -> tuple[dict[str, ndarray], Scene]:
+    return {name: values[which] for name, values in f.items()}, Scene(**{k: v[which] for k, v in vars(at).items()})
+
+
+def _one_a_cell(truth: SlideTruth, low_um: tuple[float, float], high_um: tuple[float, float]) -> _Stands:
     columns, rows = (
         np.arange(np.floor(low / CELL_UM), np.floor(high / CELL_UM) + 1).astype(np.int64)
         for low, high in zip(low_um, high_um, strict=True)
     )
     cx, cy = (grid.ravel() for grid in np.meshgrid(columns, rows))
     u = uniforms(truth.key, cx, cy, 20)
-    x_um, y_um = (cx + 0.1 + 0.8 * u[0]) * CELL_UM, (cy + 0.1 + 0.8 * u[1]) * CELL_UM
-    places = Points(x_um, y_um)
-    f = local(truth, places, (*_NEEDED, "lymphocytes", *STRUCTURAL))
-    at = scene(truth, places, f)
+    return _Stands((cx + 0.1 + 0.8 * u[0]) * CELL_UM, (cy + 0.1 + 0.8 * u[1]) * CELL_UM, u)
+
+
+def _along_rings(truth: SlideTruth, low_um: tuple[float, float], high_um: tuple[float, float]) -> _Stands:
+    """Side by side along the epithelium of glands and rosettes."""
+    reach = RING_CELL_UM
+    table = rings(truth, (low_um[0] - reach, low_um[1] - reach), (high_um[0] + reach, high_um[1] + reach))
+    v, h = np.nonzero(table.kind)
+    lumen = table.lumen_um[v, h].astype(np.float64)
+    counts = np.floor(2 * np.pi * (lumen + 5) / 6.2).astype(np.int64)
+    ring = np.repeat(np.arange(len(v)), counts)
+    number = np.arange(len(ring)) - np.repeat(np.cumsum(counts) - counts, counts)
+    u = uniforms(truth.key + _RING_KEY, (table.first[0] + h[ring]) * 4096 + number, table.first[1] + v[ring], 20)
+    turn = 2 * np.pi * (number + 0.5 * u[0]) / counts[ring]
+    off = lumen[ring] + 0.5 * RING_UM + 1.5 * (u[1] - 0.5)
+    x_um = table.x_um[v, h][ring] + off * np.cos(turn)
+    y_um = table.y_um[v, h][ring] + off * np.sin(turn)
+    return _Stands(x_um, y_um, u, turn)
+
+
+def _scattered(stands: _Stands, f: dict[str, ndarray], at: Scene) -> Nuclei:
+    """Nuclei of the tumour, of normal and fibrous tissue and of dying cells, and lymphocytes among them."""
+    u = stands.u
     fibrous = (at.stroma + at.septum) > 0.5
     closed = (at.lumen + at.wall + at.hollow + at.core + at.ring + at.lake) > 0.4
     dead, normal = at.dead > 0.5, at.normal > 0.5
@@ -77,17 +126,14 @@ def _scattered(truth: SlideTruth, low_um: tuple[float, float], high_um: tuple[fl
     chance = 0.10 + 0.85 * f["density"]
     chance = np.where(normal, 0.32, np.where(fibrous, 0.28, chance))
     present = (u[3] < np.where(lymphocyte, 0.85, chance)) & ~closed & ~(dead & (u[4] < 0.8))
-    keep = np.flatnonzero(
-        present & (x_um >= low_um[0]) & (x_um < high_um[0]) & (y_um >= low_um[1]) & (y_um < high_um[1])
-    )
-    f = {name: values[keep].astype(np.float64) for name, values in f.items()}
+    keep = np.flatnonzero(present)
+    f = {name: f[name][keep].astype(np.float64) for name in _NEEDED}
     fibrous, dead, normal, lymphocyte = (mask[keep] for mask in (fibrous, dead, normal, lymphocyte))
-    u = u[:, keep]
     f["nuclear_size"] = np.where(normal, 0.2, np.where(fibrous, 0.15, f["nuclear_size"]))
     f["size_variation"] = np.where(normal | fibrous, 0.1, f["size_variation"])
     f["elongation"] = np.where(normal, 0.1, np.where(fibrous, 0.95, f["elongation"]))
     plain = normal | fibrous | dead
-    made = _nuclei(x_um[keep], y_um[keep], f, u[5:], plain, direction=0.4)
+    made = _nuclei(stands.x_um[keep], stands.y_um[keep], f, u[5:, keep], plain, direction=0.4)
     dark = np.where(lymphocyte, 1.25, np.where(dead, 0.22, made.dark))
     return Nuclei(
         made.x_um,
@@ -101,6 +147,17 @@ def _scattered(truth: SlideTruth, low_um: tuple[float, float], high_um: tuple[fl
         made.hole & ~lymphocyte,
         np.where(lymphocyte, 0.0, made.border),
     )
+
+
+def _in_rings(stands: _Stands, f: dict[str, ndarray], at: Scene) -> Nuclei:
+    """Nuclei of an epithelium, standing on the lumen."""
+    assert stands.turn is not None
+    keep = np.flatnonzero(at.ring > 0.4)
+    f = {name: f[name][keep].astype(np.float64) for name in _NEEDED}
+    f["nuclear_size"], f["elongation"] = 0.7 * f["nuclear_size"], np.maximum(f["elongation"], 0.3)
+    plain = np.zeros(len(keep), bool)
+    made = _nuclei(stands.x_um[keep], stands.y_um[keep], f, stands.u[5:, keep], plain, direction=0.0)
+    return replace(made, angle=stands.turn[keep])
 
 
 def _nuclei(
@@ -131,37 +188,13 @@ def _nuclei(
     )
 
 
-def _in_rings(truth: SlideTruth, low_um: tuple[float, float], high_um: tuple[float, float]) -> Nuclei:
-    """Nuclei side by side along the epithelium of glands and rosettes, standing on the lumen."""
-    reach = RING_CELL_UM
-    table = rings(truth, (low_um[0] - reach, low_um[1] - reach), (high_um[0] + reach, high_um[1] + reach))
-    v, h = np.nonzero(table.kind)
-    lumen = table.lumen_um[v, h].astype(np.float64)
-    counts = np.floor(2 * np.pi * (lumen + 5) / 6.2).astype(np.int64)
-    ring = np.repeat(np.arange(len(v)), counts)
-    number = np.arange(len(ring)) - np.repeat(np.cumsum(counts) - counts, counts)
-    cell = (np.array([table.first[0]]) + h[ring]) * 4096 + number, table.first[1] + v[ring]
-    u = uniforms(truth.key + _RING_KEY, cell[0], cell[1], 20)
-    turn = 2 * np.pi * (number + 0.5 * u[0]) / counts[ring]
-    off = lumen[ring] + 0.5 * RING_UM + 1.5 * (u[1] - 0.5)
-    x_um = table.x_um[v, h][ring] + off * np.cos(turn)
-    y_um = table.y_um[v, h][ring] + off * np.sin(turn)
-    within = (x_um >= low_um[0]) & (x_um < high_um[0]) & (y_um >= low_um[1]) & (y_um < high_um[1])
-    x_um, y_um, turn, u = x_um[within], y_um[within], turn[within], u[:, within]
-    places = Points(x_um, y_um)
-    values = local(truth, places, (*_NEEDED, *STRUCTURAL))
-    keep = np.flatnonzero(scene(truth, places, values).ring > 0.4)
-    f = {name: values[name][keep].astype(np.float64) for name in _NEEDED}
-    f["nuclear_size"], f["elongation"] = 0.7 * f["nuclear_size"], np.maximum(f["elongation"], 0.3)
-    made = _nuclei(x_um[keep], y_um[keep], f, u[5:, keep], np.zeros(len(keep), bool), direction=0.0)
-    return Nuclei(**{**vars(made), "angle": turn[keep]})
-
-
 def draw_nuclei(
     nuclei: Nuclei, origin_um: tuple[float, float], side_px: int, mpp: float
-) -> tuple[Float32[ndarray, "s s"], Float32[ndarray, "s s"]]:
-    """Densities of haematoxylin, and cell borders 0..1, on a square of pixels whose corner lies at `origin_um`."""
-    stain, borders = np.zeros((side_px, side_px), np.uint8), np.zeros((side_px, side_px), np.uint8)
+) -> tuple[UInt8[ndarray, "s s"], UInt8[ndarray, "s s"] | None]:
+    """Haematoxylin (FULL: density 1), and cell borders 0..255 if there are any, on a square of pixels whose corner
+    lies at `origin_um`.
+    """
+    stain = np.zeros((side_px, side_px), np.uint8)
     contours, centers = nuclei.contours(), np.stack([nuclei.x_um, nuclei.y_um], axis=-1)[:, None]
 
     def scaled(by: ndarray | float, of: ndarray | slice = slice(None)) -> ndarray:
@@ -182,11 +215,13 @@ def draw_nuclei(
         if has_spot[i]:
             cv2.fillConvexPoly(stain, spot[i], spot_value[i], cv2.LINE_AA, _SHIFT)
     shown = np.flatnonzero(nuclei.border > 0.05)
-    if len(shown):
-        rims = scaled(np.minimum(1.75, 12 / nuclei.radius_um[shown])[:, None, None], shown)
-        for rim, strength in zip(rims, (255 * nuclei.border[shown]).astype(int).tolist(), strict=True):
-            cv2.polylines(borders, [rim], True, strength, 1, cv2.LINE_AA, _SHIFT)
-    return stain.astype(np.float32) / np.float32(FULL), borders.astype(np.float32) / np.float32(255)
+    if not len(shown):
+        return stain, None
+    borders = np.zeros_like(stain)
+    rims = scaled(np.minimum(1.75, 12 / nuclei.radius_um[shown])[:, None, None], shown)
+    for rim, strength in zip(rims, (255 * nuclei.border[shown]).astype(int).tolist(), strict=True):
+        cv2.polylines(borders, [rim], True, strength, 1, cv2.LINE_AA, _SHIFT)
+    return stain, borders
 
 
 def _fixed(contours: Float64[ndarray, "n v 2"], origin_um: tuple[float, float], mpp: float) -> ndarray:

@@ -10,6 +10,7 @@ from numpy import ndarray
 from hlss.cohorts.phantom.noise import Grid, rng_of, step
 
 RED_CELLS = (0.12, 0.70, 0.62)  # optical densities of haemoglobin's orange red in R, G, B
+MOST_BLUR_UM = 0.7
 _FOLD_EVERY_UM, _PEN_EVERY_UM = 1700.0, 2600.0
 _FOLDED, _MARKED = 0.2, 0.08  # shares of slides
 _INKS = ((0.15, 0.25, 0.55), (0.10, 0.45, 0.25), (0.15, 0.15, 0.20))
@@ -50,15 +51,16 @@ class Look:
         """RGB of amounts of haematoxylin, eosin and red cells (Beer-Lambert), `margin_px` cut off at each side."""
         if self.fold is not None:
             stains = stains * (1 + 0.8 * self.fold.cover(places))[..., None]
-        rgb = cv2.exp(cv2.transform(stains, -self.od.T))
+        rgb = cv2.transform(stains, np.column_stack([-self.od.T, np.log(255 * self.light)]))
+        cv2.exp(rgb, rgb)
         if self.pen is not None:
             ink, band = self.pen
-            cover = band.cover(places)[..., None]
-            rgb = rgb * (1 - cover * (1 - np.array(ink, dtype=np.float32)))
+            rgb = rgb * (1 - band.cover(places)[..., None] * (1 - np.array(ink, dtype=np.float32)))
+        developed = cv2.convertScaleAbs(rgb)
         if self.blur_um > 0.1 * mpp:
-            rgb = cv2.GaussianBlur(rgb, (0, 0), self.blur_um / mpp)
+            developed = cv2.GaussianBlur(developed, (0, 0), self.blur_um / mpp)
         inner = slice(margin_px, -margin_px or None)
-        return cv2.convertScaleAbs(cv2.transform(rgb[inner, inner], np.diag(255 * self.light)))
+        return np.ascontiguousarray(developed[inner, inner])
 
 
 def look_of(seed: int, patient: int, slide: int, site: int, spread: float = 1.0) -> Look:
@@ -72,7 +74,7 @@ def look_of(seed: int, patient: int, slide: int, site: int, spread: float = 1.0)
     blur_um = float(abs(common.normal(0, 0.12)) + abs(own.normal(0, 0.2)))
     fold = _band(own, _FOLD_EVERY_UM, 12.0) if own.random() < _FOLDED else None
     pen = (_INKS[int(own.integers(len(_INKS)))], _band(own, _PEN_EVERY_UM, 60.0)) if own.random() < _MARKED else None
-    return Look(np.vstack([od * strength[:, None], RED_CELLS]), light, min(blur_um, 0.7), fold, pen)
+    return Look(np.vstack([od * strength[:, None], RED_CELLS]), light, min(blur_um, MOST_BLUR_UM), fold, pen)
 
 
 def _band(random: np.random.Generator, every_um: float, half_um: float) -> Band:

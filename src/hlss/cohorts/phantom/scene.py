@@ -81,19 +81,27 @@ def scene(truth: SlideTruth, places: Places, f: Mapping[str, ndarray]) -> Scene:
     free = free - hollow - core - ring
     stroma = free * step(f["stroma"], 0.52) * (1 - 0.5 * normal)
     free = free - stroma
-    (between,) = places.smooth(key, (_SEPTUM,), 75.0)
-    septum_half = np.float32(0.15) * np.clip((f["nesting"] - np.float32(0.3)) / np.float32(0.4), 0, 1)
-    off = np.abs(between + np.float32(0.25) * near)
-    septum = free * (1 - normal) * step(septum_half - off, 0.0, 0.05) * (septum_half > 0)
+    septum = free * (1 - normal) * _septa(key, places, f["nesting"], near)
     return Scene(normal, lumen, wall, dead, lake, hollow, core, ring, stroma, septum)
+
+
+def _septa(key: int, places: Places, nesting: ndarray, near: ndarray) -> ndarray:
+    """Walls between nests, along the zeros of smooth noise."""
+    half = np.float32(0.15) * np.clip((nesting - np.float32(0.3)) / np.float32(0.4), 0, 1)
+    if not half.any():
+        return np.zeros_like(half)
+    (between,) = places.smooth(key, (_SEPTUM,), 75.0)
+    off = np.abs(between + np.float32(0.25) * near)
+    return step(half - off, 0.0, 0.05) * (half > 0)
 
 
 def _vessels(key: int, places: Places, vessels: ndarray, bend: ndarray) -> tuple[ndarray, ndarray]:
     """Lumen and wall: branching channels along the zeros of smooth noise, wider where there are more of them."""
-    (noise,) = places.smooth(key, (_VESSEL,), 130.0)
-    noise = noise + np.float32(0.3) * bend
     half = np.float32(0.15) * np.clip((vessels - np.float32(0.4)) / np.float32(0.4), 0, 1)
-    off, open_ = np.abs(noise), half > 0
+    if not half.any():
+        return np.zeros_like(half), np.zeros_like(half)
+    (noise,) = places.smooth(key, (_VESSEL,), 130.0)
+    off, open_ = np.abs(noise + np.float32(0.3) * bend), half > 0
     lumen = step(half - off, 0.0, 0.03) * open_
     return lumen, step(half + np.float32(0.06) - off, 0.0, 0.03) * open_ - lumen
 

@@ -23,7 +23,7 @@ from hlss.files import digest
 from hlss.registry import COHORTS
 
 MPP0 = 0.5  # of level 0
-_VERSION = 3  # of the drawing: packs of another are not used
+_VERSION = 4  # of the drawing: packs of another are not used
 
 
 @COHORTS.register("phantom")

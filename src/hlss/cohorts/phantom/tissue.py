@@ -1,5 +1,6 @@
 """Drawing tissue: a tile is a pure function of its slide and place, seamless with its neighbours, at any resolution."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import cv2
@@ -9,12 +10,12 @@ from numpy import ndarray
 
 from hlss.cohorts.phantom.factors import SlideTruth
 from hlss.cohorts.phantom.noise import Grid, step, uniforms
-from hlss.cohorts.phantom.nuclei import CELL_UM, REACH_UM, density_of, draw_nuclei, nuclei_of, splat_nuclei
-from hlss.cohorts.phantom.nuisance import Look
+from hlss.cohorts.phantom.nuclei import CELL_UM, FULL, REACH_UM, density_of, draw_nuclei, nuclei_of, splat_nuclei
+from hlss.cohorts.phantom.nuisance import MOST_BLUR_UM, Look
 from hlss.cohorts.phantom.scene import STRUCTURAL, Scene, local, scene
 
 SHARP_MPP, POINT_MPP = 1.5, 4.0  # up to here nuclei are drawn; up to here they are points; beyond, a mean density
-_BORDER_PX = 6  # for blur
+_COARSE_UM = 2.0  # pitch of the grid on which structures are laid out
 _RED_UM = 5.2  # side of the cells of world space that hold one red cell each
 _FINE_UM, _GRAIN_UM = 6.0, 1.7  # scales of the grain of eosin and of chromatin
 _FINE, _WARP, _GRAIN = 200, 201, 202  # channels of noise
@@ -24,8 +25,9 @@ def draw_tile(
     truth: SlideTruth, look: Look, xy_um: tuple[float, float], tile_px: int, mpp: float
 ) -> UInt8[ndarray, "p p 3"]:
     """RGB of the square whose top-left corner lies at `xy_um` on this slide."""
-    side = tile_px + 2 * _BORDER_PX
-    first = [round(axis / mpp, 6) - _BORDER_PX for axis in xy_um]  # the same pixel has the same number in every region
+    border = math.ceil(3 * MOST_BLUR_UM / mpp) + 1
+    side = tile_px + 2 * border
+    first = [round(axis / mpp, 6) - border for axis in xy_um]  # the same pixel has the same number in every region
     places = _grid(first, side, mpp)
     low = (first[0] * mpp, first[1] * mpp)
     coarse, enlarged = _coarse(first, side, mpp)
@@ -39,8 +41,9 @@ def draw_tile(
         haematoxylin = _points(truth, low, side, mpp)
     else:
         haematoxylin, borders = _drawn(truth, enlarged(f["chromatin"]), places, low, side, mpp)
-        eosin += np.float32(0.3) * borders
-    return look.develop(cv2.merge([haematoxylin, eosin, red]), places, mpp, _BORDER_PX)
+        if borders is not None:
+            eosin = cv2.scaleAdd(borders.astype(np.float32), 0.3 / 255, eosin)
+    return look.develop(cv2.merge([haematoxylin, eosin, red]), places, mpp, border)
 
 
 def _grid(first: Sequence[float], side: int, mpp: float) -> Grid:
@@ -50,11 +53,12 @@ def _grid(first: Sequence[float], side: int, mpp: float) -> Grid:
 
 
 def _coarse(first: list[float], side: int, mpp: float) -> tuple[Grid, Callable[[ndarray], ndarray]]:
-    """A grid of twice the pitch, laid in world space, and how to bring what is found on it to the pixels."""
-    starts = [int(np.floor(start / 2)) for start in first]
-    shift = [float(start - 2 * low) for start, low in zip(first, starts, strict=True)]
-    grid = _grid(starts, side // 2 + 2, 2 * mpp)
-    matrix = np.array([[0.5, 0, shift[0] / 2 - 0.25], [0, 0.5, shift[1] / 2 - 0.25]])
+    """A grid of a multiple of the pitch, laid in world space, and how to bring what is found on it to the pixels."""
+    times = max(2, 1 << max(0, round(math.log2(_COARSE_UM / mpp))))
+    starts = [int(np.floor((start + 0.5) / times - 0.5)) for start in first]
+    shift = [(start + 0.5) / times - 0.5 - low for start, low in zip(first, starts, strict=True)]
+    grid = _grid(starts, side // times + 3, times * mpp)
+    matrix = np.array([[1 / times, 0, shift[0]], [0, 1 / times, shift[1]]])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 
     def enlarged(values: ndarray) -> ndarray:
@@ -80,17 +84,20 @@ def _points(truth: SlideTruth, low_um: tuple[float, float], side: int, mpp: floa
 
 def _drawn(
     truth: SlideTruth, chromatin: ndarray, places: Grid, low_um: tuple[float, float], side: int, mpp: float
-) -> tuple[Float32[ndarray, "h w"], Float32[ndarray, "h w"]]:
-    """Nuclei with the grain of their chromatin, and cell borders."""
+) -> tuple[Float32[ndarray, "h w"], UInt8[ndarray, "h w"] | None]:
+    """Nuclei with the grain of their chromatin, and cell borders (0..255) if there are any."""
     margin, low, high = _around(low_um, side, mpp)
     inner = slice(margin, margin + side)
-    layers = draw_nuclei(nuclei_of(truth, low, high), low, side + 2 * margin, mpp)
-    stain, borders = (layer[inner, inner] for layer in layers)
-    stain = cv2.GaussianBlur(stain, (3, 3), 0.55)
+    drawn, borders = draw_nuclei(nuclei_of(truth, low, high), low, side + 2 * margin, mpp)
+    stain = cv2.GaussianBlur(drawn[inner, inner], (3, 3), 0.55).astype(np.float32)
+    stain *= np.float32(1 / FULL)
     if 2 * mpp < _GRAIN_UM:
         (grain,) = places.smooth(truth.key, (_GRAIN,), _GRAIN_UM)
-        stain *= 1 + np.float32(0.75) * chromatin * grain
-    return stain, borders
+        grain *= chromatin
+        grain *= np.float32(0.75)
+        grain += 1
+        stain *= grain
+    return stain, None if borders is None else borders[inner, inner]
 
 
 def _mean_density(at: Scene, f: Mapping[str, ndarray]) -> Float32[ndarray, "h w"]:
@@ -136,9 +143,15 @@ def _red(key: int, cover: ndarray, places: Grid, mpp: float) -> Float32[ndarray,
     nx, ny = int(columns[-1]) - first[0] + 1, int(rows[-1]) - first[1] + 1
     cx, cy = (grid.ravel() for grid in np.meshgrid(np.arange(nx) + first[0], np.arange(ny) + first[1]))
     u = uniforms(key + 77, cx, cy, 2).astype(np.float32).reshape(2, ny, nx)
-    index = (rows - first[1])[:, None], (columns - first[0])[None, :]
+    centers = np.float32(_RED_UM) * (np.float32(0.3) + np.float32(0.4) * u)
     x, y = ((axis - _RED_UM * cells).astype(np.float32) for axis, cells in ((places.xs, columns), (places.ys, rows)))
-    dx = x[None, :] - np.float32(_RED_UM) * (np.float32(0.3) + np.float32(0.4) * u[0][index])
-    dy = y[:, None] - np.float32(_RED_UM) * (np.float32(0.3) + np.float32(0.4) * u[1][index])
-    disc = step(np.float32(4.4) - dx * dx - dy * dy, 0.0, 3.0)
-    return cover * (np.float32(0.2) + np.float32(1.1) * disc)
+    columns, rows = columns - first[0], rows - first[1]
+    dx = x - centers[0].take(columns, axis=1)  # differs along x only, but for the cell: (ny, w)
+    dy = y[:, None] - centers[1].take(rows, axis=0)  # (h, nx)
+    off = (dx * dx).take(rows, axis=0)
+    off += (dy * dy).take(columns, axis=1)
+    found = step(off, 4.4, -3.0)
+    found *= 1.1
+    found += 0.2
+    found *= cover
+    return found

@@ -2,8 +2,10 @@
 
 from collections.abc import Collection, Mapping
 from functools import cache
+from pathlib import Path
 
 import numpy as np
+import yaml
 
 from hlss.cohorts.phantom.factors import FACTORS
 from hlss.explain.agreement import HIGH, LOW
@@ -28,37 +30,15 @@ _WHEN_THERE = (
     "nesting",
 )
 _RARELY = 0.25
+_SHORT = 0.5  # chance of a short phrase instead of a sentence
+_LOST = 0.15  # chance of each word of a sentence
 
-_PHRASES: dict[tuple[str, End], tuple[str, ...]] = {
-    ("density", "high"): ("crowded nuclei", "high cellularity", "dense cells"),
-    ("density", "low"): ("sparse nuclei", "low cellularity", "few cells"),
-    ("nuclear_size", "high"): ("large nuclei", "enlarged nuclei", "big nuclei"),
-    ("nuclear_size", "low"): ("small nuclei", "tiny nuclei", "little nuclei"),
-    ("size_variation", "high"): ("pleomorphic nuclei", "nuclei of unequal size", "anisonucleosis"),
-    ("size_variation", "low"): ("monotonous nuclei", "nuclei of equal size", "uniform nuclei"),
-    ("elongation", "high"): ("spindle nuclei", "elongated nuclei", "slender long nuclei"),
-    ("elongation", "low"): ("round nuclei", "circular nuclei", "globular nuclei"),
-    ("chromatin", "high"): ("dark chromatin", "hyperchromatic nuclei", "coarse chromatin"),
-    ("chromatin", "low"): ("pale open chromatin", "vesicular nuclei", "light nuclei"),
-    ("mitoses", "high"): ("frequent mitoses", "many mitotic figures", "dividing cells"),
-    ("mitoses", "low"): ("resting nuclei", "rare mitoses", "quiet nuclei"),
-    ("cytoplasm", "high"): ("abundant pink cytoplasm", "eosinophilic cells", "deep pink cytoplasm"),
-    ("cytoplasm", "low"): ("pale cytoplasm", "clear cells", "scant cytoplasm"),
-    ("stroma", "high"): ("fibrous stroma", "collagen bundles", "desmoplastic stroma"),
-    ("stroma", "low"): ("little stroma", "cells back to back", "scarce stroma"),
-    ("lymphocytes", "high"): ("lymphocytic infiltrate", "many lymphocytes", "inflammation"),
-    ("lymphocytes", "low"): ("few lymphocytes", "rare inflammatory cells", "quiet tissue"),
-    ("necrosis", "high"): ("necrosis", "dead tissue", "ghost cells"),
-    ("necrosis", "low"): ("viable tissue", "living cells", "well preserved tissue"),
-    ("vessels", "high"): ("prominent vessels", "blood filled channels", "rich vessels"),
-    ("vessels", "low"): ("scarce vessels", "few vessels", "avascular tissue"),
-    ("glands", "high"): ("glands with lumens", "gland formation", "open follicles"),
-    ("glands", "low"): ("solid growth", "rare lumens", "compact growth"),
-    ("rosettes", "high"): ("rosettes", "wreaths of nuclei", "fibrillar cores ringed by nuclei"),
-    ("rosettes", "low"): ("patternless cells", "rare wreaths", "cells at random"),
-    ("nesting", "high"): ("nests parted by septa", "nested growth", "organoid nests"),
-    ("nesting", "low"): ("sheets of cells", "diffuse sheets", "continuous growth"),
-}
+
+@cache
+def _phrases() -> dict[str, dict[str, list[str]]]:
+    """Short ways to say that a factor is high or low."""
+    known: dict[str, dict[str, list[str]]] = yaml.safe_load((Path(__file__).parent / "phrases.yaml").read_text())
+    return known
 
 
 @cache
@@ -95,8 +75,11 @@ def _end(factor: str, value: float, rng: np.random.Generator, held_out: Collecti
 
 
 def _phrase(factor: str, end: End, rng: np.random.Generator) -> str:
-    """A short phrase, or one of the bank's sentences."""
-    short, (long, _) = _PHRASES[factor, end], sentences(factor, end)
-    if rng.random() < 0.4:
+    """A short phrase, or one of the bank's sentences with some words lost, so that none is learnt by heart."""
+    if rng.random() < _SHORT:
+        short = _phrases()[factor][end]
         return short[int(rng.integers(len(short)))]
-    return long[int(rng.integers(len(long)))]
+    long, _ = sentences(factor, end)
+    words = long[int(rng.integers(len(long)))].split()
+    kept = [word for word, chance in zip(words, rng.random(len(words)), strict=True) if chance >= _LOST]
+    return " ".join(kept or words)

@@ -27,7 +27,7 @@ BATCH, SEED = 256, 1
 _SPEC = TrainSpec(lr=1.5e-3, warmup=0.05)
 _WEIGHT_DECAY, _CLIP_NORM, _MOST_SCALE = 0.1, 1.0, 100.0
 _SAVE_EVERY = 100
-_STAIN = 0.25  # how far a channel's optical density is stretched, at most
+_STAIN = 0.1  # how far a channel's optical density is stretched, at most
 
 
 def clip_loss(images: Float[Tensor, "b d"], texts: Float[Tensor, "b d"], scale: Tensor) -> Tensor:
