@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
-from hlss.explain.agreement import agreement, by_factor, distractors, interval_of_mean
+from hlss.explain.agreement import HIGH, LOW, agreement, by_factor, distractors, interval_of_mean
 from hlss.explain.match import match, standing
 
 
@@ -44,3 +45,30 @@ def test_distractors_lie_at_chance_and_factors_above() -> None:
     found = agreement("x", "a", "high", scores, truths["a"])
     low, high = interval_of_mean([(scores, truths["a"], "high")], np.arange(2000) // 50, 50, 0) or (0, 0)
     assert 0.5 < low < found.auroc < high < 1
+
+
+def test_the_interval_is_that_of_resamples_taken_one_by_one() -> None:
+    """Against scikit-learn on the rows of each resample, with ties, unknown truths and a table that says nothing."""
+    rng = np.random.default_rng(3)
+    patients = np.repeat(np.arange(12), 25)
+    truth = rng.choice([0.1, 0.5, 0.9, np.nan], size=300)
+    scores = np.round(np.nan_to_num(truth, nan=0.5) + rng.normal(0, 0.5, 300), 1)
+    tables = [(scores, truth, "high"), (-scores, truth, "low"), (scores, np.full(300, 0.5), "high")]
+    means, own = [], np.random.default_rng(7)
+    for _ in range(40):
+        rows = np.concatenate([np.flatnonzero(patients == p) for p in own.integers(12, size=12)])
+        found = []
+        for values, known, end in tables[:2]:
+            positive = known[rows] >= HIGH if end == "high" else known[rows] <= LOW
+            asked = (known[rows] >= HIGH) | (known[rows] <= LOW)
+            found.append(roc_auc_score(positive[asked], values[rows][asked]))
+        means.append(np.mean(found))
+    assert interval_of_mean(tables, patients, 40, 7) == pytest.approx(tuple(np.percentile(means, [2.5, 97.5])))
+    assert interval_of_mean(tables[2:], patients, 40, 7) is None
+
+
+def test_resamples_with_too_few_of_a_kind_are_left_out() -> None:
+    """Only one patient has what is asked for: resamples without it have no area."""
+    truth = np.repeat([0.9, 0.1, 0.1], 30)
+    found = interval_of_mean([(np.arange(90.0), truth, "high")], np.repeat(["a", "b", "c"], 30), 60, 0)
+    assert found == (0.0, 0.0)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float64, Shaped
+from jaxtyping import Bool, Float, Float64, Int64, Shaped
 from numpy import ndarray
 from sklearn.metrics import roc_auc_score
 
@@ -30,7 +30,7 @@ def agreement(
     characteristic: str, factor: str, end: str, scores: Float64[ndarray, " n"], truth: Float64[ndarray, " n"]
 ) -> Agreement:
     """scores of patches against the factor's true value there (NaN: unknown); end: high, or low (then few is much)."""
-    has, lacks = (truth >= HIGH, truth <= LOW) if end == "high" else (truth <= LOW, truth >= HIGH)
+    has, lacks = _sides(truth, end)
     return Agreement(characteristic, factor, end, auroc(scores, has, lacks), int(has.sum()), int(lacks.sum()))
 
 
@@ -75,15 +75,34 @@ def interval_of_mean(
     """95 % interval of the mean AUROC over (scores, truth, end), patients resampled; None where none is defined."""
     rng = np.random.default_rng(seed)
     names, where = np.unique(patients, return_inverse=True)
-    rows = [np.flatnonzero(where == number) for number in range(len(names))]
-    means = []
-    for _ in range(resamples):
-        drawn = np.concatenate([rows[number] for number in rng.integers(len(names), size=len(names))])
-        found = [agreement("", "", end, scores[drawn], truth[drawn]).auroc for scores, truth, end in tables]
-        known = [value for value in found if value is not None]
-        if known:
-            means.append(np.mean(known))
-    if not means:
+    drawn = [np.bincount(rng.integers(len(names), size=len(names)), minlength=len(names)) for _ in range(resamples)]
+    counts = np.stack(drawn)[:, where]
+    areas = np.stack([_areas(scores, *_sides(truth, end), counts) for scores, truth, end in tables])
+    defined = areas[:, np.isfinite(areas).any(axis=0)]
+    if not defined.size:
         return None
-    low, high = np.percentile(means, [2.5, 97.5])
+    low, high = np.percentile(np.nanmean(defined, axis=0), [2.5, 97.5])
     return float(low), float(high)
+
+
+def _sides(truth: Float64[ndarray, " n"], end: str) -> tuple[Bool[ndarray, " n"], Bool[ndarray, " n"]]:
+    """Who has what a characteristic names, and who lacks it."""
+    high, low = truth >= HIGH, truth <= LOW
+    return (high, low) if end == "high" else (low, high)
+
+
+def _areas(
+    scores: Float[ndarray, " n"], has: Bool[ndarray, " n"], lacks: Bool[ndarray, " n"], counts: Int64[ndarray, "r n"]
+) -> Float64[ndarray, " r"]:
+    """`auroc` of resamples in which each patch stands `counts` times, all at once; NaN where too few are left."""
+    asked = np.flatnonzero(has | lacks)
+    if not len(asked):
+        return np.full(len(counts), np.nan)
+    order = asked[np.argsort(scores[asked], kind="stable")]
+    starts = np.flatnonzero(np.r_[True, np.diff(scores[order]) > 0])  # of runs of equal scores
+    above = np.add.reduceat(counts[:, order] * has[order], starts, axis=1)
+    below = np.add.reduceat(counts[:, order] * lacks[order], starts, axis=1)
+    ordered = (above * (np.cumsum(below, axis=1) - 0.5 * below)).sum(axis=1)
+    n_has, n_lacks = above.sum(axis=1), below.sum(axis=1)
+    enough = (n_has >= FEWEST) & (n_lacks >= FEWEST)
+    return np.where(enough, ordered / np.maximum(n_has * n_lacks, 1), np.nan)

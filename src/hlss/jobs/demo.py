@@ -19,6 +19,7 @@ from hlss.files import write_json
 from hlss.jobs.demo_pictures import picture_map, picture_readings
 from hlss.jobs.embed import embed_run
 from hlss.jobs.evaluate import evaluate_tables
+from hlss.jobs.pretrain_tiny.captions import HELD_OUT
 from hlss.jobs.provenance import provenance
 from hlss.jobs.train import say_once, train_experiment
 from hlss.jobs.truth import Asked, Words, agreement_of, asked_of
@@ -86,18 +87,31 @@ def _explain(asked: dict[str, Asked], words: Words, out: Path) -> None:
     table = Table(title="Words against the truth: AUROC on test patches (0.5: chance)", title_justify="left")
     for head in ("what", *CHECKPOINTS):
         table.add_column(head, justify="left" if head == "what" else "right")
+    factors = {name: one["by_factor"] for name, one in found.items()}
+    told = [factor for factor in factors["start"] if factor not in HELD_OUT]
+    untold = [factor for factor in factors["start"] if factor in HELD_OUT]
     table.add_row("all factors, mean", *(_with_interval(found[name]) for name in CHECKPOINTS))
-    for factor in found["start"]["by_factor"]:
-        table.add_row(
-            f"  {factor}", *(f"{found[name]['by_factor'].get(factor, float('nan')):.2f}" for name in CHECKPOINTS)
-        )
-    table.add_row("distractors, mean", *(f"{found[name]['distractors']:.2f}" for name in CHECKPOINTS))
+    table.add_row("told to the small CLIP, mean", *(_mean_of(factors[name], told) for name in CHECKPOINTS))
+    table.add_row("never told to it, mean", *(_mean_of(factors[name], untold) for name in CHECKPOINTS))
+    for factor in (*told, *untold):
+        mark = "" if factor in told else " (never told)"
+        table.add_row(f"  {factor}{mark}", *(_shown(factors[name].get(factor)) for name in CHECKPOINTS))
+    table.add_row("distractors, mean", *(_shown(found[name]["distractors"]) for name in CHECKPOINTS))
     Console().print(table)
 
 
 def _with_interval(found: dict[str, Any]) -> str:
-    low, high = found["interval"]
-    return f"{found['mean_auroc']:.2f} [{low:.2f}, {high:.2f}]"
+    span = "" if found["interval"] is None else " [{:.2f}, {:.2f}]".format(*found["interval"])
+    return _shown(found["mean_auroc"]) + span
+
+
+def _mean_of(by_factor: dict[str, float], names: Sequence[str]) -> str:
+    known = [by_factor[name] for name in names if name in by_factor]
+    return _shown(float(np.mean(known)) if known else None)
+
+
+def _shown(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
 
 
 def _verdict(evaluation: dict[str, Any]) -> str:

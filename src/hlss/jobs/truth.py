@@ -65,7 +65,10 @@ def asked_of(table: EmbeddingTable, cohort: Cohort, side: str = "test") -> Asked
 
 
 def agreement_of(asked: Asked, words: Words, seed: int = 0) -> dict[str, Any]:
-    """AUROC of every characteristic against its factor; means by factor, over factors with interval, of distractors."""
+    """AUROC of every characteristic against its factor; means by factor, over factors with interval, of distractors.
+
+    None where too few patches have, or lack, what is asked for.
+    """
     column = {name: asked.truth[:, number] for number, name in enumerate(FACTORS)}
     found: list[Agreement] = []
     scored, empty = [], {}
@@ -82,7 +85,7 @@ def agreement_of(asked: Asked, words: Words, seed: int = 0) -> dict[str, Any]:
     visible = {name: values for name, values in column.items() if name not in WHOLE_SLIDE}
     false = distractors(empty, visible)
     return {
-        "mean_auroc": float(np.mean(known)),
+        "mean_auroc": float(np.mean(known)) if known else None,
         "interval": interval_of_mean(scored, asked.patients, _RESAMPLES, seed),
         "by_factor": by_factor(found),
         "distractors": float(np.mean(list(false.values()))) if false else None,

@@ -1,0 +1,163 @@
+"""The demo, small: all it promises is there, its numbers are those of its files, and it needs no network."""
+
+import json
+import socket
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hlss.cohorts.phantom.factors import FACTORS
+from hlss.cohorts.phantom.spec import PhantomSpec
+from hlss.evaluate.embedding_table import EmbeddingTable
+from hlss.explain.match import match
+from hlss.jobs import demo as demo_job
+from hlss.jobs.demo import contact_sheet, run_demo
+from hlss.jobs.truth import Asked, Words, agreement_of, asked_of, experiment_of
+from hlss.types import LEVELS, Level
+
+SMALL = [
+    "cohort.patients=14",
+    "cohort.slides=2",
+    "cohort.side=2",
+    "batches.patients=3",
+    "loader.workers=0",
+    "train.steps=2",
+    "train.precision=fp32",
+]
+PICTURES = ("tissue.png", "readings.png", "map.png")
+
+
+@pytest.fixture(scope="module")
+def without_network():
+    """Whoever asks for a connection fails."""
+
+    def refuse(*arguments: object) -> None:
+        raise AssertionError(f"the demo asked for the network: {arguments[1:]}")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", refuse)
+        patch.setattr(socket, "getaddrinfo", refuse)
+        yield
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory, without_network: None) -> tuple[Path, list[str]]:
+    """The folder of two runs, one after the other, and what was said."""
+    out = tmp_path_factory.mktemp("demo")
+    said: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("builtins.print", lambda *words, **_: said.append(" ".join(map(str, words))))
+        for _ in range(2):
+            assert run_demo(out, SMALL) == out
+    return out, said
+
+
+@pytest.fixture(scope="module")
+def asked(shown: tuple[Path, list[str]]) -> tuple[Asked, Words]:
+    experiment = experiment_of(shown[0] / "run")
+    table = EmbeddingTable.read(shown[0] / "run" / "embeddings" / "last")
+    return asked_of(table, experiment.cohort.open()), Words.of(experiment)
+
+
+def test_everything_it_names_is_there(shown: tuple[Path, list[str]]) -> None:
+    out, said = shown
+    for name in PICTURES:
+        picture = (out / name).read_bytes()
+        assert picture[:8] == b"\x89PNG\r\n\x1a\n"
+        assert len(picture) > 20_000
+    last = said[-1]
+    assert all(str(out / name) in last for name in (*PICTURES, "evaluation.json", "explanations.json"))
+    assert any("hlss evaluate" in line for line in said)
+
+
+def test_the_second_run_shows_the_first_ones_result_again(shown: tuple[Path, list[str]]) -> None:
+    verdicts = [line for line in shown[1] if line.startswith("What this run shows")]
+    assert len(verdicts) == 2
+    assert verdicts[0] == verdicts[1]
+
+
+def test_its_verdict_is_what_was_measured(shown: tuple[Path, list[str]]) -> None:
+    found = json.loads((shown[0] / "evaluation.json").read_text())
+    verdict = next(line for line in shown[1] if line.startswith("What this run shows"))
+    for result in found["results"]:
+        for level, difference in result["differences"].items():
+            change = 100 * difference["accuracy"]["mean"]
+            line = next(x for x in verdict.splitlines() if f"protocol {result['protocol']}, {level}:" in x)
+            assert f"{abs(change):.1f} points" in line
+            assert ("lost" in line) == (change < 0)
+            assert ("gained" in line) == (change > 0)
+
+
+@pytest.mark.parametrize(
+    ("mean", "low", "high", "says"),
+    [
+        (0.1, 0.05, 0.2, "HLSS gained 10.0 points [+5.0, +20.0]"),
+        (-0.1, -0.2, -0.01, "HLSS lost 10.0 points [-20.0, -1.0]"),
+        (0.1, -0.1, 0.3, "no difference is shown"),
+        (0.0, -0.1, 0.1, "unchanged, 0.0 points"),
+    ],
+)
+def test_the_verdict_says_gains_losses_and_doubts(mean: float, low: float, high: float, says: str) -> None:
+    difference = {"accuracy": {"mean": mean, "interval": {"low": low, "high": high}}}
+    told = demo_job._verdict({"results": [{"protocol": "small", "differences": {"slide": difference}}]})
+    assert says in told
+    assert ("no difference" in told) == (low <= 0 <= high)
+
+
+def test_patches_keep_their_own_truth(shown: tuple[Path, list[str]], asked: tuple[Asked, Words]) -> None:
+    experiment = experiment_of(shown[0] / "run")
+    cohort = experiment.cohort.open()
+    table = EmbeddingTable.read(shown[0] / "run" / "embeddings" / "last")
+    test = table.where(np.asarray(table["side"] == "test"))
+    source = cohort.source
+    for row in (0, len(test) // 2, len(test) - 1):
+        image = cohort.slides.index(test["slide"][row])
+        truth = source.tile_truth(image, (int(test["x_px0"][row]), int(test["y_px0"][row])), cohort.tile_px, 1.0)
+        np.testing.assert_allclose(asked[0].truth[row], [truth[name] for name in FACTORS], atol=1e-6)
+
+
+def test_agreement_knows_features_that_say_the_truth(asked: tuple[Asked, Words]) -> None:
+    """Features made of the very words that are true score near 1; such of the opposite, near 0."""
+    _, words = asked
+    rng = np.random.default_rng(0)
+    n, factor = 400, "glands"
+    value = rng.random(n)
+    truth = np.full((n, len(FACTORS)), np.nan)
+    truth[:, FACTORS.index(factor)] = value
+    names, texts = words.names[Level.SLIDE], words.rows[Level.SLIDE]
+    meant = [words.truths[Level.SLIDE][name] for name in names]
+    high = texts[[t.factor == factor and t.end == "high" for t in meant]].mean(axis=0)
+    low = texts[[t.factor == factor and t.end == "low" for t in meant]].mean(axis=0)
+    features = value[:, None] * high + (1 - value)[:, None] * low
+    patients = np.repeat([f"P{i}" for i in range(20)], n // 20)
+    for sign, bound in ((1, (0.9, 1.0)), (-1, (0.0, 0.1))):
+        mixed = features if sign == 1 else value[:, None] * low + (1 - value)[:, None] * high
+        found = agreement_of(Asked(mixed.astype(np.float32), patients, truth), words)
+        of_slide = [
+            one["auroc"]
+            for one in found["characteristics"]
+            if one["factor"] == factor and one["characteristic"] in names
+        ]
+        assert bound[0] <= np.mean(of_slide) <= bound[1]
+        assert set(found["by_factor"]) == {factor}
+
+
+def test_where_nothing_can_be_asked_nothing_is_claimed(asked: tuple[Asked, Words]) -> None:
+    given, words = asked
+    few = Asked(given.features[:4], given.patients[:4], given.truth[:4])
+    found = agreement_of(few, words)
+    assert (found["mean_auroc"], found["interval"], found["distractors"]) == (None, None, None)
+    assert demo_job._with_interval(found) == "–"
+
+
+def test_words_have_a_row_for_each_name(asked: tuple[Asked, Words]) -> None:
+    given, words = asked
+    for level in LEVELS:
+        assert len(words.names[level]) == len(words.rows[level]) >= 32
+        assert match(given.features, words.rows[level]).shape == (len(given.features), len(words.names[level]))
+
+
+def test_a_contact_sheet_of_fewer_patients_than_columns(tmp_path: Path) -> None:
+    contact_sheet(PhantomSpec(patients=7, slides=1, side=2, tile_px=32).open(), tmp_path / "sheet.png")
+    assert (tmp_path / "sheet.png").stat().st_size > 5_000
