@@ -3,7 +3,7 @@
     python experiments/phantom/figures.py [--patients 140] [--real ../shared/data/tcga_organs]
 
 Writes docs/results/phantom_signal.json (what true factors and bare colours tell of the class), docs/results/phantom.txt
-(colours and nuclear sizes beside real ones, where they are at hand) and docs/pictures/phantom.png. With --beside FILE
+(colours and nuclear sizes beside real ones, where they are at hand) and docs/pictures/phantom.jpg. With --beside FILE
 it also pictures real tiles beside drawn ones; that picture is for the eye and is not to be committed.
 """
 
@@ -125,7 +125,7 @@ def main() -> None:
     (DOCS / "results" / "phantom_signal.json").write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
     print(json.dumps(found["rows"], indent=1))
     sheet = PhantomSpec(patients=63, slides=1, side=3, tile_px=128, mpp=1.0, sites=9, seed=2).open()
-    contact_sheet(sheet, DOCS / "pictures" / "phantom.png")
+    contact_sheet(sheet, DOCS / "pictures" / "phantom.jpg")
     drawn = tiles_of(PhantomSpec(patients=42, slides=1, side=4, tile_px=TILE_PX, sites=9, seed=1).open(), 300)
     text = described("drawn", drawn)
     manifest = options.real / "manifest.csv"

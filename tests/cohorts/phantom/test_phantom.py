@@ -21,7 +21,7 @@ from hlss.cohorts.phantom.factors import (
 from hlss.cohorts.phantom.noise import Grid
 from hlss.cohorts.phantom.nuclei import nuclei_of
 from hlss.cohorts.phantom.nuisance import RED_CELLS, Band, Look, look_of
-from hlss.cohorts.phantom.scene import RING_UM, STRUCTURAL, local, rings, scene
+from hlss.cohorts.phantom.scene import RING_UM, STRUCTURAL, local, rings, rings_about, scene
 from hlss.cohorts.phantom.spec import MPP0, PhantomSpec, drawn_slides
 from hlss.cohorts.phantom.tissue import draw_tile
 from hlss.cohorts.phantom.truth import tile_truth, tile_truths, visible
@@ -64,8 +64,12 @@ def pink(pixels: np.ndarray) -> float:
     return -float(pixels[..., 1].mean())
 
 
+SQUARE = (0.0, 0.0), (400.0, 400.0)
+
+
 def nuclei(key: int, **changes: float):
-    return nuclei_of(truth(key, **changes), (0.0, 0.0), (400.0, 400.0))
+    made = truth(key, **changes)
+    return nuclei_of(made, *SQUARE, rings_about(made, *SQUARE))
 
 
 @pytest.mark.parametrize("mpp", [0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 8.0])
@@ -142,10 +146,10 @@ def test_nuclei_have_the_sizes_and_shapes_of_their_factors() -> None:
 @pytest.mark.parametrize(("factor", "lumen_um"), [("glands", (7, 16)), ("rosettes", (4, 7))])
 def test_nuclei_stand_in_rings_about_glands_and_rosettes(factor: str, lumen_um: tuple[float, float]) -> None:
     made = truth(1, **{factor: 1.0})
-    table = rings(made, (0.0, 0.0), (400.0, 400.0))
+    table = rings(made, *SQUARE)
     assert (table.kind > 0).mean() > 0.8
     assert lumen_um[0] <= table.lumen_um.min() < table.lumen_um.max() <= lumen_um[1]
-    found = nuclei_of(made, (0.0, 0.0), (400.0, 400.0))
+    found = nuclei(1, **{factor: 1.0})
     v, h = 2, 2
     off = np.hypot(found.x_um - table.x_um[v, h], found.y_um - table.y_um[v, h])
     lumen = table.lumen_um[v, h]

@@ -9,7 +9,7 @@ from numpy import ndarray
 
 from hlss.cohorts.phantom.factors import SlideTruth
 from hlss.cohorts.phantom.noise import Points, uniforms
-from hlss.cohorts.phantom.scene import RING_CELL_UM, RING_UM, STRUCTURAL, Scene, has_rings, local, rings, scene
+from hlss.cohorts.phantom.scene import RING_UM, STRUCTURAL, Rings, Scene, local, scene
 
 CELL_UM = 8.6  # side of the cells of world space that hold at most one nucleus each
 REACH_UM = 14.0  # no cell's border reaches further from its centre than this
@@ -66,15 +66,17 @@ class _Stands:
         )
 
 
-def nuclei_of(truth: SlideTruth, low_um: tuple[float, float], high_um: tuple[float, float]) -> Nuclei:
-    """Nuclei whose centres lie in this rectangle."""
+def nuclei_of(
+    truth: SlideTruth, low_um: tuple[float, float], high_um: tuple[float, float], table: Rings | None
+) -> Nuclei:
+    """Nuclei whose centres lie in this rectangle; table: `rings_about` it."""
     free = _one_a_cell(truth, low_um, high_um).within(low_um, high_um)
     stands = [free]
-    if has_rings(truth):
-        stands.append(_along_rings(truth, low_um, high_um).within(low_um, high_um))
+    if table is not None:
+        stands.append(_along_rings(truth, table).within(low_um, high_um))
     places = Points(*(np.concatenate([getattr(s, axis) for s in stands]) for axis in ("x_um", "y_um")))
     f = local(truth, places, (*_NEEDED, "lymphocytes", *STRUCTURAL))
-    at = scene(truth, places, f)
+    at = scene(truth, places, f, table)
     count = len(free.x_um)
     parts = [_scattered(free, *_taken(f, at, slice(count)))]
     if len(stands) > 1:
@@ -99,10 +101,8 @@ def _one_a_cell(truth: SlideTruth, low_um: tuple[float, float], high_um: tuple[f
     return _Stands((cx + 0.1 + 0.8 * u[0]) * CELL_UM, (cy + 0.1 + 0.8 * u[1]) * CELL_UM, u)
 
 
-def _along_rings(truth: SlideTruth, low_um: tuple[float, float], high_um: tuple[float, float]) -> _Stands:
+def _along_rings(truth: SlideTruth, table: Rings) -> _Stands:
     """Side by side along the epithelium of glands and rosettes."""
-    reach = RING_CELL_UM
-    table = rings(truth, (low_um[0] - reach, low_um[1] - reach), (high_um[0] + reach, high_um[1] + reach))
     v, h = np.nonzero(table.kind)
     lumen = table.lumen_um[v, h].astype(np.float64)
     counts = np.floor(2 * np.pi * (lumen + 5) / 6.2).astype(np.int64)

@@ -66,8 +66,8 @@ def local(truth: SlideTruth, places: Places, names: tuple[str, ...]) -> dict[str
 STRUCTURAL = ("stroma", "necrosis", "vessels", "haemorrhage", "nesting")
 
 
-def scene(truth: SlideTruth, places: Places, f: Mapping[str, ndarray]) -> Scene:
-    """What lies at these places; f: the factors there, STRUCTURAL ones at least."""
+def scene(truth: SlideTruth, places: Places, f: Mapping[str, ndarray], table: Rings | None = None) -> Scene:
+    """What lies at these places; f: the factors there, STRUCTURAL at least; table: `rings_about` them, if known."""
     key = truth.key
     (far,) = places.smooth(key, (_NORMAL,), 320.0)
     near, lake_edge, dead_edge, bend = places.smooth(key, (_RAGGED, _LAKE_EDGE, _DEAD_EDGE, _BEND), 42.0)
@@ -77,7 +77,7 @@ def scene(truth: SlideTruth, places: Places, f: Mapping[str, ndarray]) -> Scene:
     dead = free * step(f["necrosis"] + np.float32(0.12) * dead_edge, 0.6)
     lake = (free - dead) * step(f["haemorrhage"] + np.float32(0.15) * lake_edge, 0.6)
     free = free - dead - lake
-    hollow, core, ring = (part * free * (1 - normal) for part in _ring_parts(truth, places))
+    hollow, core, ring = (part * free * (1 - normal) for part in _ring_parts(truth, places, table))
     free = free - hollow - core - ring
     stroma = free * step(f["stroma"], 0.52) * (1 - 0.5 * normal)
     free = free - stroma
@@ -125,18 +125,22 @@ def rings(truth: SlideTruth, low_um: tuple[float, float], high_um: tuple[float, 
     return Rings((int(columns[0]), int(rows[0])), x_um, y_um, lumen_um, kind.reshape(shape))
 
 
-def has_rings(truth: SlideTruth) -> bool:
-    """Whether a gland or rosette may stand anywhere on this slide."""
-    return truth.reaches("glands", 0.35) or truth.reaches("rosettes", 0.35)
+def rings_about(truth: SlideTruth, low_um: tuple[float, float], high_um: tuple[float, float]) -> Rings | None:
+    """Glands and rosettes that may reach into a rectangle; None where the slide has none."""
+    if not (truth.reaches("glands", 0.35) or truth.reaches("rosettes", 0.35)):
+        return None
+    reach = RING_CELL_UM
+    return rings(truth, (low_um[0] - reach, low_um[1] - reach), (high_um[0] + reach, high_um[1] + reach))
 
 
-def _ring_parts(truth: SlideTruth, places: Places) -> tuple[ndarray | float, ndarray | float, ndarray | float]:
+def _ring_parts(
+    truth: SlideTruth, places: Places, table: Rings | None
+) -> tuple[ndarray | float, ndarray | float, ndarray | float]:
     """Hollow, core and ring at places."""
     x, y = places.x_um, places.y_um
-    if not has_rings(truth) or not x.size:
-        return 0.0, 0.0, 0.0
-    table = rings(truth, (float(x.min()), float(y.min())), (float(x.max()), float(y.max())))
-    if not table.kind.any():
+    if table is None and x.size:
+        table = rings_about(truth, (float(x.min()), float(y.min())), (float(x.max()), float(y.max())))
+    if table is None or not table.kind.any():
         return 0.0, 0.0, 0.0
     column, row = (np.floor(values / RING_CELL_UM).astype(np.int64) for values in (x, y))
     at = (row - table.first[1], column - table.first[0])

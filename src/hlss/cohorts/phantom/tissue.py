@@ -11,8 +11,8 @@ from numpy import ndarray
 from hlss.cohorts.phantom.factors import SlideTruth
 from hlss.cohorts.phantom.noise import Grid, step, uniforms
 from hlss.cohorts.phantom.nuclei import CELL_UM, FULL, REACH_UM, density_of, draw_nuclei, nuclei_of, splat_nuclei
-from hlss.cohorts.phantom.nuisance import MOST_BLUR_UM, Look
-from hlss.cohorts.phantom.scene import STRUCTURAL, Scene, local, scene
+from hlss.cohorts.phantom.nuisance import Look
+from hlss.cohorts.phantom.scene import STRUCTURAL, Scene, local, rings_about, scene
 
 SHARP_MPP, POINT_MPP = 1.5, 4.0  # up to here nuclei are drawn; up to here they are points; beyond, a mean density
 _COARSE_UM = 2.0  # pitch of the grid on which structures are laid out
@@ -25,24 +25,28 @@ def draw_tile(
     truth: SlideTruth, look: Look, xy_um: tuple[float, float], tile_px: int, mpp: float
 ) -> UInt8[ndarray, "p p 3"]:
     """RGB of the square whose top-left corner lies at `xy_um` on this slide."""
-    border = math.ceil(3 * MOST_BLUR_UM / mpp) + 1
+    border = math.ceil(3 * look.blur_um / mpp) + 1
     side = tile_px + 2 * border
     first = [round(axis / mpp, 6) - border for axis in xy_um]  # the same pixel has the same number in every region
     places = _grid(first, side, mpp)
-    low = (first[0] * mpp, first[1] * mpp)
+    margin, low, high = _around((first[0] * mpp, first[1] * mpp), side, mpp)
+    table = rings_about(truth, low, high)
     coarse, enlarged = _coarse(first, side, mpp)
     f = local(truth, coarse, (*STRUCTURAL, "cytoplasm", "chromatin", "density", "nuclear_size", "lymphocytes"))
-    at = scene(truth, coarse, f)
+    at = scene(truth, coarse, f, table)
     eosin = enlarged(_eosin(truth.key, at, f["cytoplasm"], coarse, mpp))
     red = _red(truth.key, enlarged(at.lake + np.float32(0.75) * at.lumen), places, mpp)
     if mpp > POINT_MPP:
         haematoxylin = enlarged(_mean_density(at, f))
-    elif mpp > SHARP_MPP:
-        haematoxylin = _points(truth, low, side, mpp)
     else:
-        haematoxylin, borders = _drawn(truth, enlarged(f["chromatin"]), places, low, side, mpp)
-        if borders is not None:
-            eosin = cv2.scaleAdd(borders.astype(np.float32), 0.3 / 255, eosin)
+        nuclei, inner = nuclei_of(truth, low, high, table), slice(margin, margin + side)
+        if mpp > SHARP_MPP:
+            haematoxylin = splat_nuclei(nuclei, low, side + 2 * margin, mpp)[inner, inner].copy()
+        else:
+            drawn, borders = draw_nuclei(nuclei, low, side + 2 * margin, mpp)
+            haematoxylin = _grained(truth, drawn[inner, inner], enlarged(f["chromatin"]), places, mpp)
+            if borders is not None:
+                eosin = cv2.scaleAdd(borders[inner, inner].astype(np.float32), 0.3 / 255, eosin)
     return look.develop(cv2.merge([haematoxylin, eosin, red]), places, mpp, border)
 
 
@@ -76,20 +80,11 @@ def _around(low_um: tuple[float, float], side: int, mpp: float) -> tuple[int, tu
     return margin, low, (low[0] + length, low[1] + length)
 
 
-def _points(truth: SlideTruth, low_um: tuple[float, float], side: int, mpp: float) -> Float32[ndarray, "h w"]:
-    margin, low, high = _around(low_um, side, mpp)
-    stain = splat_nuclei(nuclei_of(truth, low, high), low, side + 2 * margin, mpp)
-    return np.ascontiguousarray(stain[margin : margin + side, margin : margin + side])
-
-
-def _drawn(
-    truth: SlideTruth, chromatin: ndarray, places: Grid, low_um: tuple[float, float], side: int, mpp: float
-) -> tuple[Float32[ndarray, "h w"], UInt8[ndarray, "h w"] | None]:
-    """Nuclei with the grain of their chromatin, and cell borders (0..255) if there are any."""
-    margin, low, high = _around(low_um, side, mpp)
-    inner = slice(margin, margin + side)
-    drawn, borders = draw_nuclei(nuclei_of(truth, low, high), low, side + 2 * margin, mpp)
-    stain = cv2.GaussianBlur(drawn[inner, inner], (3, 3), 0.55).astype(np.float32)
+def _grained(
+    truth: SlideTruth, drawn: UInt8[ndarray, "h w"], chromatin: Float32[ndarray, "h w"], places: Grid, mpp: float
+) -> Float32[ndarray, "h w"]:
+    """Haematoxylin of drawn nuclei, with the grain of their chromatin."""
+    stain = cv2.GaussianBlur(drawn, (3, 3), 0.55).astype(np.float32)
     stain *= np.float32(1 / FULL)
     if 2 * mpp < _GRAIN_UM:
         (grain,) = places.smooth(truth.key, (_GRAIN,), _GRAIN_UM)
@@ -97,7 +92,7 @@ def _drawn(
         grain *= np.float32(0.75)
         grain += 1
         stain *= grain
-    return stain, None if borders is None else borders[inner, inner]
+    return stain
 
 
 def _mean_density(at: Scene, f: Mapping[str, ndarray]) -> Float32[ndarray, "h w"]:
@@ -136,8 +131,17 @@ def _waves(key: int, places: Grid, mpp: float) -> ndarray | float:
 
 def _red(key: int, cover: ndarray, places: Grid, mpp: float) -> Float32[ndarray, "h w"]:
     """Red cells, side by side, in vessels and where blood lies free."""
-    if mpp > SHARP_MPP or not cover.any():
+    covered = [np.flatnonzero(cover.any(axis=axis)) for axis in (1, 0)]
+    if mpp > SHARP_MPP or not len(covered[0]):
         return np.float32(0.75) * cover
+    within = tuple(slice(lines[0], lines[-1] + 1) for lines in covered)  # the rest stays empty
+    red = np.zeros_like(cover)
+    red[within] = _red_cells(key, Grid(places.xs[within[1]], places.ys[within[0]]))
+    red *= cover
+    return red
+
+
+def _red_cells(key: int, places: Grid) -> Float32[ndarray, "h w"]:
     columns, rows = (np.floor(axis / _RED_UM).astype(np.int64) for axis in (places.xs, places.ys))
     first = int(columns[0]), int(rows[0])
     nx, ny = int(columns[-1]) - first[0] + 1, int(rows[-1]) - first[1] + 1
@@ -153,5 +157,4 @@ def _red(key: int, cover: ndarray, places: Grid, mpp: float) -> Float32[ndarray,
     found = step(off, 4.4, -3.0)
     found *= 1.1
     found += 0.2
-    found *= cover
     return found

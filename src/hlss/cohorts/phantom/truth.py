@@ -9,7 +9,7 @@ from numpy import ndarray
 
 from hlss.cohorts.phantom.factors import FACTOR_LEVEL, FACTORS, SlideTruth
 from hlss.cohorts.phantom.noise import Grid, Places, step
-from hlss.cohorts.phantom.scene import STRUCTURAL, local, scene
+from hlss.cohorts.phantom.scene import GLAND, RING_CELL_UM, ROSETTE, STRUCTURAL, local, rings_about, scene
 from hlss.types import Level
 
 if TYPE_CHECKING:
@@ -54,12 +54,10 @@ def visible(truth: SlideTruth, places: Places) -> dict[str, ndarray]:
 
 
 def _ring_kinds(truth: SlideTruth, places: Places, cover: ndarray) -> tuple[ndarray, ndarray]:
-    from hlss.cohorts.phantom.scene import GLAND, RING_CELL_UM, ROSETTE, has_rings, rings
-
-    if not has_rings(truth):
-        return np.zeros_like(cover), np.zeros_like(cover)
     x, y = places.x_um, places.y_um
-    table = rings(truth, (float(x.min()), float(y.min())), (float(x.max()), float(y.max())))
+    table = rings_about(truth, (float(x.min()), float(y.min())), (float(x.max()), float(y.max())))
+    if table is None:
+        return np.zeros_like(cover), np.zeros_like(cover)
     column, row = (np.floor(values / RING_CELL_UM).astype(np.int64) for values in (x, y))
     kind = table.kind[row - table.first[1], column - table.first[0]]
     return cover * (kind == GLAND), cover * (kind == ROSETTE)
