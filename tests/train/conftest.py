@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import torch
 from lightning_fabric import Fabric
+from small import small
 from torch import Tensor, nn
 
 from hlss.encoders.base import ImageEncoder
 from hlss.objectives.base import Given
-from hlss.objectives.hlss import Hlss
 from hlss.train.loop import Run, train
 from hlss.train.run_folder import RunFolder
 from hlss.train.settings import TrainSpec
@@ -54,7 +54,7 @@ def drawn_batch(step: int, rank: int = 0, world: int = 1) -> ViewBatch:
     number = torch.arange(4 * 2 * 2).view(4, 2, 2, 1).expand(shape)
     ids = {Level.PATCH: number, Level.SLIDE: number // 2, Level.PATIENT: number // 4}
     own = slice(rank * 4 // world, (rank + 1) * 4 // world)
-    return ViewBatch(views[own], {level: ids[level][own] for level in LEVELS})
+    return ViewBatch(views[own], {level: ids[level][own] for level in LEVELS}, ids[Level.PATIENT][own][..., 0] % 3)
 
 
 def texts() -> dict[Level, Tensor]:
@@ -66,9 +66,9 @@ def texts() -> dict[Level, Tensor]:
 def make_run() -> Callable[..., Run]:
     """A run of `steps` steps, by default of 6; settings of training by name."""
 
-    def make(steps: int = 6, **settings: Any) -> Run:
+    def make(steps: int = 6, objective_name: str = "hlss", **settings: Any) -> Run:
         encoder = SmallTower()
-        objective = Hlss().build(Given(encoder, DIM, texts(), seed=3))
+        objective = small(objective_name).build(Given(encoder, DIM, texts(), classes=3, seed=3))
         spec = TrainSpec(steps=steps, precision="fp32", **settings)
         return Run(
             encoder,

@@ -17,7 +17,7 @@ SCRIPT = """
     from pathlib import Path
     import torch
     from lightning_fabric import Fabric
-    sys.path.insert(0, {here!r})
+    sys.path[:0] = {here!r}
     from conftest import DrawnBatches, SmallTower, DIM, texts
     from hlss.objectives.base import Given
     from hlss.objectives.hlss import Hlss
@@ -40,6 +40,8 @@ SCRIPT = """
         train(run, fabric, folder)
 """
 
+HERE = Path(__file__).parent
+
 
 def free_port() -> int:
     with socket.socket() as probe:
@@ -49,7 +51,7 @@ def free_port() -> int:
 
 def trained(tmp_path: Path, world: int, chunk: str) -> dict[str, torch.Tensor]:
     script = tmp_path / "script.py"
-    script.write_text(textwrap.dedent(SCRIPT.format(here=str(Path(__file__).parent))))
+    script.write_text(textwrap.dedent(SCRIPT.format(here=[str(HERE), str(HERE.parent / "support")])))
     out = tmp_path / f"{world}-{chunk}"
     environment = {**os.environ, "MASTER_PORT": str(free_port()), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(

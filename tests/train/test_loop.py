@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from hlss.errors import UserError
+from hlss.registry import OBJECTIVES
 from hlss.train.checkpoint import Checkpoints
 from hlss.train.run_folder import read_log
 from hlss.train.stopping import Stopped
@@ -39,17 +40,18 @@ def equal(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
-def test_stopped_and_started_again_ends_with_the_same_bits(make_run, go, weights, tmp_path, number):
-    whole = make_run()
+@pytest.mark.parametrize("name", list(OBJECTIVES))
+def test_stopped_and_started_again_ends_with_the_same_bits(make_run, go, weights, tmp_path, name, number):
+    whole = make_run(objective_name=name)
     go(whole, tmp_path / "whole")
-    broken = interrupted(make_run(), {2: lambda: os.kill(os.getpid(), number)})
+    broken = interrupted(make_run(objective_name=name), {2: lambda: os.kill(os.getpid(), number)})
     with pytest.raises(Stopped, match="step 3 of 6"):
         go(broken, tmp_path / "broken")
-    again = make_run()
+    again = make_run(objective_name=name)
     state = go(again, tmp_path / "broken")
     assert state.step == 6
     assert equal(weights(whole), weights(again))
-    assert not equal(weights(whole), weights(make_run()))
+    assert not equal(weights(whole), weights(make_run(objective_name=name)))
 
 
 def test_going_on_from_an_older_checkpoint_cuts_the_log(make_run, go, weights, tmp_path):
@@ -81,32 +83,34 @@ def test_log_has_every_term_gradient_norms_and_bank_use(make_run, go, tmp_path):
     assert first["loss/total"] == pytest.approx(sum(first[f"loss/{name}"] for name in names))
 
 
-def test_gradient_caching_gives_the_gradients_of_the_whole_batch(make_run, drawn_batch):
+@pytest.mark.parametrize("name", list(OBJECTIVES))
+def test_gradient_caching_gives_the_gradients_of_the_whole_batch(make_run, drawn_batch, name):
     from hlss.train.network import Network, by_chunks, whole_batch
     from hlss.train.step import Gathered
 
     batch = drawn_batch(0)
 
     def gradients(chunk):
-        run = make_run()
+        run = make_run(objective_name=name)
         run.encoder.eval()  # no dropout: the two passes of caching would draw it twice
         network = Network(run.encoder, run.objective, bf16=False)
 
         def loss_of(z, projected):
-            gathered = Gathered(projected.shared, projected.own, batch.flat_ids(), None, slice(0, batch.m))
+            ids, labels, rows = batch.flat_ids(), batch.flat_labels(), slice(0, batch.m)
+            gathered = Gathered(projected.shared, projected.own, ids, labels, rows)
             return sum(run.objective.loss(gathered).values())
 
         if chunk is None:
-            whole_batch(network, batch.flat(), loss_of, torch.Tensor.backward)
+            whole_batch(network, network, batch.flat(), loss_of, torch.Tensor.backward)
         else:
             by_chunks(network, network, batch.flat(), chunk, loss_of, torch.Tensor.backward)
-        return {name: p.grad for name, p in network.named_parameters()}
+        return {key: p.grad for key, p in network.named_parameters() if p.requires_grad}
 
     whole = gradients(None)
     for chunk in (1, 5, 32):
         cached = gradients(chunk)
-        for name, gradient in whole.items():
-            torch.testing.assert_close(cached[name], gradient, rtol=1e-5, atol=1e-6)
+        for key, gradient in whole.items():
+            torch.testing.assert_close(cached[key], gradient, rtol=1e-5, atol=1e-6)
 
 
 def test_a_step_that_is_not_finite_is_skipped_with_its_ids(make_run, go, weights, tmp_path):

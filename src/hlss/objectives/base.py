@@ -1,6 +1,6 @@
 """An objective in two halves; the only communication, one gather, stands between them in train/loop.py."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from jaxtyping import Float, Int
@@ -71,6 +71,13 @@ class Objective(nn.Module):
     def project(self, z: Float[Tensor, "m d"]) -> Projected:
         """Local half: owns every parameter, never communicates. z is the encoder's output, fp32, not normalised."""
         raise NotImplementedError
+
+    def targets(self, encode: Callable[[nn.Module], Float[Tensor, "m d"]]) -> dict[str, Float[Tensor, "m _"]]:
+        """What a copy of the tower makes of the same views (BYOL's target), for `Gathered.own`; without gradient.
+
+        encode: runs a copy as the network runs its own tower, in the same mode. Nothing elsewhere.
+        """
+        return {}
 
     def loss(self, gathered: Gathered) -> dict[str, Tensor]:
         """Global half: parameter-free, fp32; named scalar terms; their sum is the total."""

@@ -1,6 +1,9 @@
 """Projections: small trained layers between a feature and a loss, with unit rows out."""
 
 import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F  # noqa: N812 — torch's own name for it
@@ -31,8 +34,41 @@ def text_layer(texts: Float[Tensor, "k d"]) -> UnitLinear:
 def random_layer(dim: int, width: int, seed: int) -> UnitLinear:
     """A layer drawn uniformly within ±1/√dim, b = 0, by a generator of its own (the global one stays untouched)."""
     layer = UnitLinear(dim, width, device="meta").to_empty(device="cpu")
-    bound = 1 / math.sqrt(dim)
+    return _drawn(layer, torch.Generator().manual_seed(seed))
+
+
+class Head(nn.Sequential):
+    """Layers between a feature and a loss, float32 whatever autocast says."""
+
+    def forward(self, input: Float[Tensor, "m d"]) -> Float[Tensor, "m k"]:
+        with torch.autocast(input.device.type, enabled=False):
+            rows: Tensor = super().forward(input)  # type: ignore[no-untyped-call]
+        return rows
+
+
+def perceptron(widths: Sequence[int], seed: int, norm: bool = True, last_norm: bool = False) -> Head:
+    """Linear layers from each width to the next with ReLU between them; `norm`: BatchNorm before each ReLU,
+    `last_norm`: after the last layer too. Weights as in `random_layer`; a layer before a norm has no bias.
+    """
+    draw = torch.Generator().manual_seed(seed)
+    modules: list[nn.Module] = []
+    for number, (dim, width) in enumerate(pairwise(widths), start=1):
+        last = number == len(widths) - 1
+        normed = last_norm if last else norm
+        layer = nn.Linear(dim, width, bias=not normed, device="meta").to_empty(device="cpu")
+        modules.append(_drawn(layer, draw))
+        modules.extend([nn.BatchNorm1d(width)] * normed)
+        modules.extend([nn.ReLU(inplace=True)] * (not last))
+    return Head(*modules)
+
+
+LinearT = TypeVar("LinearT", bound=nn.Linear)
+
+
+def _drawn(layer: LinearT, draw: torch.Generator) -> LinearT:
+    bound = 1 / math.sqrt(layer.in_features)
     with torch.no_grad():
-        layer.weight.uniform_(-bound, bound, generator=torch.Generator().manual_seed(seed))
-        layer.bias.zero_()
+        layer.weight.uniform_(-bound, bound, generator=draw)
+        if layer.bias is not None:
+            layer.bias.zero_()
     return layer

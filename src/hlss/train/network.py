@@ -1,6 +1,6 @@
 """Tower and heads as one module, and how a batch goes through it: at once, or by two-pass gradient caching."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -21,14 +21,25 @@ class Network(nn.Module):
         super().__init__()
         self.encoder, self.objective, self.bf16 = encoder, objective, bf16
 
-    def features(self, views: Tensor) -> Float[Tensor, "m d"]:
-        """z of each view, float32."""
+    def features(self, views: Tensor, encoder: nn.Module | None = None) -> Float[Tensor, "m d"]:
+        """z of each view, float32; by a copy of the tower where one is given."""
         pixels = self.encoder.normalised(views)
         if pixels.dim() == 4:
             pixels = pixels.contiguous(memory_format=torch.channels_last)
         with torch.autocast(pixels.device.type, torch.bfloat16, enabled=self.bf16):
-            z: Tensor = self.encoder(pixels)
+            z: Tensor = (self.encoder if encoder is None else encoder)(pixels)
         return z.to(torch.float32)
+
+    @torch.no_grad()
+    def targets(self, views: Tensor) -> Tensors:
+        """What the objective's own copy of the tower makes of these views, if it has one."""
+
+        def encode(copy: nn.Module) -> Tensor:
+            for leader, follower in zip(self.encoder.modules(), copy.modules(), strict=True):
+                follower.training = leader.training
+            return self.features(views, copy)
+
+        return self.objective.targets(encode)
 
     def forward(self, views: Tensor, heads_on: Tensor | None = None) -> tuple[Tensor, Tensors, Tensors]:
         """z, its shared and its own projections; with `heads_on`, projections of those features (none if empty).
@@ -44,11 +55,17 @@ class Network(nn.Module):
         return z, dict(projected.shared), dict(projected.own)
 
 
-def whole_batch(network: nn.Module, views: Tensor, loss_of: LossOf, backward: Callable[[Tensor], None]) -> Tensor:
-    """One forward, one backward. Returns z with its gradient kept."""
+def _with(projected: Projected, targets: Tensors) -> Projected:
+    return Projected(projected.shared, {**projected.own, **targets})
+
+
+def whole_batch(
+    network: nn.Module, inner: Network, views: Tensor, loss_of: LossOf, backward: Callable[[Tensor], None]
+) -> Tensor:
+    """One forward, one backward. `inner` is the network without its wrapper. Returns z with its gradient kept."""
     z, shared, own = network(views)
     z.retain_grad()
-    backward(loss_of(z, Projected(shared, own)))
+    backward(loss_of(z, _with(Projected(shared, own), inner.targets(views))))
     return z
 
 
@@ -72,9 +89,9 @@ def by_chunks(
     with torch.no_grad():
         z = torch.cat([inner.features(part) for part in parts])
     projected = inner.objective.project(z.requires_grad_(True))
-    tensors = [*projected.shared.values(), *projected.own.values()]
-    loss = loss_of(z, projected)
-    gradients = torch.autograd.grad(loss, [z, *tensors], allow_unused=True)
+    targets = [inner.targets(part) for part in parts]
+    loss = loss_of(z, _with(projected, {name: torch.cat([rows[name] for rows in targets]) for name in targets[0]}))
+    gradients = torch.autograd.grad(loss, [z, *_with_gradient(projected.shared, projected.own)], allow_unused=True)
     z.grad = gradients[0]
     assert z.grad is not None
     offset = 0
@@ -84,9 +101,13 @@ def by_chunks(
         with nullcontext() if last else unsynced():
             z_part, shared, own = network(part, heads_on)
             surrogate = (z_part * z.grad[offset : offset + len(part)]).sum()
-            for tensor, gradient in zip([*shared.values(), *own.values()], gradients[1:], strict=False):
-                if gradient is not None and tensor.requires_grad:
+            for tensor, gradient in zip(_with_gradient(shared, own), gradients[1:], strict=False):
+                if gradient is not None:
                     surrogate = surrogate + (tensor * gradient).sum()
             backward(surrogate)
         offset += len(part)
     return z
+
+
+def _with_gradient(*projections: Mapping[str, Tensor]) -> list[Tensor]:
+    return [tensor for named in projections for tensor in named.values() if tensor.requires_grad]

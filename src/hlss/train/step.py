@@ -49,7 +49,7 @@ def run_step(
 
     views = batch.flat()
     if chunk is None or chunk >= batch.m:
-        result.z = whole_batch(network, views, loss_of, fabric.backward)
+        result.z = whole_batch(network, inner, views, loss_of, fabric.backward)
     else:
         unsynced = partial(fabric.no_backward_sync, network, enabled=fabric.world_size > 1)
         result.z = by_chunks(network, inner, views, chunk, loss_of, fabric.backward, unsynced)
