@@ -20,7 +20,7 @@ def test_the_target_is_run_as_the_tower_is_in_the_same_mode(make_run, training: 
     inner = run.objective.targets
     run.objective.targets = lambda encode: inner(lambda tower: seen.append(encode(tower)) or seen[-1])
     torch.manual_seed(0)
-    found = network.targets(views)["target"]
+    found = network.targets([views])["target"]
     twin = copy.deepcopy(run.encoder)
     torch.manual_seed(0)
     torch.testing.assert_close(seen[0], twin(twin.normalised(views)))

@@ -1,6 +1,6 @@
 """Tower and heads as one module, and how a batch goes through it: at once, or by two-pass gradient caching."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -31,13 +31,13 @@ class Network(nn.Module):
         return z.to(torch.float32)
 
     @torch.no_grad()
-    def targets(self, views: Tensor) -> Tensors:
-        """What the objective's own copy of the tower makes of these views, if it has one."""
+    def targets(self, parts: Sequence[Tensor]) -> Tensors:
+        """What the objective's own copy of the tower makes of the views, seen part by part, if it has one."""
 
         def encode(copy: nn.Module) -> Tensor:
             for leader, follower in zip(self.encoder.modules(), copy.modules(), strict=True):
                 follower.training = leader.training
-            return self.features(views, copy)
+            return torch.cat([self.features(views, copy) for views in parts])
 
         return self.objective.targets(encode)
 
@@ -65,7 +65,7 @@ def whole_batch(
     """One forward, one backward. `inner` is the network without its wrapper. Returns z with its gradient kept."""
     z, shared, own = network(views)
     z.retain_grad()
-    backward(loss_of(z, _with(Projected(shared, own), inner.targets(views))))
+    backward(loss_of(z, _with(Projected(shared, own), inner.targets([views]))))
     return z
 
 
@@ -89,8 +89,7 @@ def by_chunks(
     with torch.no_grad():
         z = torch.cat([inner.features(part) for part in parts])
     projected = inner.objective.project(z.requires_grad_(True))
-    targets = [inner.targets(part) for part in parts]
-    loss = loss_of(z, _with(projected, {name: torch.cat([rows[name] for rows in targets]) for name in targets[0]}))
+    loss = loss_of(z, _with(projected, inner.targets(parts)))
     gradients = torch.autograd.grad(loss, [z, *_with_gradient(projected.shared, projected.own)], allow_unused=True)
     z.grad = gradients[0]
     assert z.grad is not None
