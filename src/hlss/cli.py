@@ -41,7 +41,7 @@ def train(config: Config, overrides: Overrides = None) -> None:
 @app.command(epilog=_example("hlss embed runs/hlss-1 --checkpoint start"))
 def embed(
     run: RunDir,
-    checkpoint: Annotated[str, typer.Option(help="start, best, last or a step.")] = "last",
+    checkpoint: Annotated[str, typer.Option(help="start, best, last, midway (of start and last) or a step.")] = "last",
     out: Annotated[Path | None, typer.Option(help="Folder of the table [RUN/embeddings/CHECKPOINT].")] = None,
     overrides: Overrides = None,
 ) -> None:

@@ -79,11 +79,13 @@ def test_the_second_run_shows_the_first_ones_result_again(shown: tuple[Path, lis
 
 def test_its_verdict_is_what_was_measured(shown: tuple[Path, list[str]]) -> None:
     found = json.loads((shown[0] / "evaluation.json").read_text())
+    assert {result["method"] for result in found["results"]} == {f"demo · {name}" for name in demo_job.CHECKPOINTS}
     verdict = next(line for line in shown[1] if line.startswith("What this run shows"))
     for result in found["results"]:
         for level, difference in result["differences"].items():
             change = 100 * difference["accuracy"]["mean"]
-            line = next(x for x in verdict.splitlines() if f"protocol {result['protocol']}, {level}:" in x)
+            named = f"  {result['method'].split(' · ')[1]}, protocol {result['protocol']}, {level}:"
+            line = next(x for x in verdict.splitlines() if x.startswith(named))
             assert f"{abs(change):.1f} points" in line
             assert ("lost" in line) == (change < 0)
             assert ("gained" in line) == (change > 0)
@@ -100,7 +102,9 @@ def test_its_verdict_is_what_was_measured(shown: tuple[Path, list[str]]) -> None
 )
 def test_the_verdict_says_gains_losses_and_doubts(mean: float, low: float, high: float, says: str) -> None:
     difference = {"accuracy": {"mean": mean, "interval": {"low": low, "high": high}}}
-    told = demo_job._verdict({"results": [{"protocol": "small", "differences": {"slide": difference}}]})
+    told = demo_job._verdict(
+        {"results": [{"method": "demo · last", "protocol": "small", "differences": {"slide": difference}}]}
+    )
     assert says in told
     assert ("no difference" in told) == (low <= 0 <= high)
 

@@ -49,6 +49,34 @@ def test_missing_ones_are_named(tmp_path):
         Checkpoints(tmp_path).path("best")
 
 
+def test_midway_is_the_mean_of_start_and_last_and_keeps_the_counters_of_the_last(tmp_path):
+    def tower(shift, count):
+        made = nn.BatchNorm1d(3)
+        with torch.no_grad():
+            made.weight.copy_(torch.tensor([1.0, 2.0, 3.0]) + shift)
+            made.running_var.fill_(1 + shift)
+            made.num_batches_tracked.fill_(count)
+        return made
+
+    objective = nn.Linear(2, 2)
+    optimizer = torch.optim.AdamW(objective.parameters())
+    for step, shift in ((0, 0.0), (6, 4.0)):
+        Checkpoints(tmp_path).save(tower(shift, step), objective, optimizer, State(step=step))
+    found = nn.BatchNorm1d(3)
+    assert Checkpoints(tmp_path).load_encoder("midway", found) == "step-00000000 + step-00000006"
+    assert found.weight.tolist() == [3, 4, 5]
+    assert found.running_var.tolist() == [3, 3, 3]
+    assert int(found.num_batches_tracked) == 6
+    assert Checkpoints(tmp_path).load_encoder("start", found) == "step-00000000"
+    assert found.weight.tolist() == [1, 2, 3]
+
+
+def test_midway_wants_the_start(tmp_path):
+    Checkpoints(tmp_path).save(*parts(), State(step=4))
+    with pytest.raises(UserError, match="no checkpoint 'start'"):
+        Checkpoints(tmp_path).load_encoder("midway", nn.Linear(3, 2))
+
+
 @pytest.mark.parametrize("damage", ["cut", "other model"])
 def test_weights_that_are_broken_or_of_another_model_are_refused(tmp_path, damage):
     path = Checkpoints(tmp_path).save(*parts(), State(step=1)) / "encoder.safetensors"

@@ -23,11 +23,18 @@ from hlss.jobs.pretrain_tiny.captions import HELD_OUT
 from hlss.jobs.provenance import provenance
 from hlss.jobs.train import say_once, train_experiment
 from hlss.jobs.truth import Asked, Words, agreement_of, asked_of
+from hlss.train.checkpoint import MIDWAY
 from hlss.types import LEVELS
 
 _SETTINGS = Path(__file__).parent / "demo.yaml"
 _ACROSS = 9  # tiles of a class on the contact sheet
-CHECKPOINTS = ("start", "last")
+CHECKPOINTS = ("start", MIDWAY, "last")
+_READ = MIDWAY  # of which the pictures are: as good by patients as the last on tissue tuned on, and better in words
+_WEIGHTS = {
+    "start": "the small CLIP as it comes",
+    MIDWAY: "half way between start and last, weight by weight, which keeps more of the words",
+    "last": "the end of training",
+}
 
 _NEXT = """
 The same on slides of your own (a manifest with patient_id, slide_id, path, label), from a CLIP that knows real images:
@@ -43,23 +50,23 @@ def run_demo(out: Path, overrides: Sequence[str]) -> Path:
     """Train, embed before and after, evaluate, explain; run again, it goes on or shows the result again."""
     began = time.monotonic()
     experiment = read_settings(_SETTINGS, Experiment, [f"out={out / 'run'}", f"cache={out / 'cache'}", *overrides])
-    say_once("1/5 drawing tissue of known truth, and pretraining HLSS on it, from the small CLIP that comes with hlss")
+    say_once("1/6 drawing tissue of known truth, and pretraining HLSS on it, from the small CLIP that comes with hlss")
     cohort: Cohort = experiment.cohort.open()
     contact_sheet(cohort, out / "tissue.png")
     train_experiment(experiment)
     folders = {}
     for number, checkpoint in enumerate(CHECKPOINTS, start=2):
-        say_once(f"{number}/5 embedding all patches with the {checkpoint} of training")
+        say_once(f"{number}/6 embedding all patches: {_WEIGHTS[checkpoint]}")
         folders[checkpoint] = embed_run(out / "run", checkpoint, None, [])
-    say_once("4/5 evaluating on patients that training never saw")
+    say_once("5/6 evaluating on patients that training never saw")
     evaluate_tables(list(folders.values()), "start", out / "evaluation.json")
-    say_once("5/5 comparing what is read from the features with what was drawn")
+    say_once("6/6 comparing what is read from the features with what was drawn")
     words = Words.of(experiment)
     asked = {name: asked_of(EmbeddingTable.read(folder), cohort) for name, folder in folders.items()}
     _explain(asked, words, out)
-    last = EmbeddingTable.read(folders["last"])
-    picture_readings(last, asked["last"], words, cohort, out / "readings.png")
-    picture_map(experiment, out / "run", last, words, out / "map.png")
+    read = EmbeddingTable.read(folders[_READ])
+    picture_readings(read, asked[_READ], words, cohort, out / "readings.png")
+    picture_map(experiment, out / "run", _READ, read, words, out / "map.png")
     print(_verdict(json.loads((out / "evaluation.json").read_text())))
     print(_NEXT)
     print(_where(out, time.monotonic() - began))
@@ -116,21 +123,26 @@ def _shown(value: float | None) -> str:
 
 def _verdict(evaluation: dict[str, Any]) -> str:
     """What was measured, in a sentence a level; a loss is said as plainly as a gain."""
-    lines = ["What this run shows (kNN accuracy on test patients, after against before):"]
+    lines = ["What this run shows (kNN accuracy on test patients, against the start):"]
     for result in evaluation["results"]:
-        if not result["differences"]:
-            continue
-        for level in LEVELS:
-            found = result["differences"].get(level, {}).get("accuracy")
-            if found is None:
-                continue
-            change, interval = 100 * found["mean"], found["interval"]
-            sure = interval is not None and (interval["low"] > 0 or interval["high"] < 0)
-            word = "HLSS gained" if change > 0 else "HLSS lost" if change < 0 else "unchanged,"
-            span = "" if interval is None else f" [{100 * interval['low']:+.1f}, {100 * interval['high']:+.1f}]"
-            doubt = "" if sure else " – the interval holds 0: no difference is shown"
-            lines.append(f"  protocol {result['protocol']}, {level}: {word} {abs(change):.1f} points{span}{doubt}")
+        weights = result["method"].split(" · ")[-1]
+        found = {level: result["differences"].get(level, {}).get("accuracy") for level in LEVELS}
+        lines += [
+            f"  {weights}, protocol {result['protocol']}, {level}: {_claim(difference)}"
+            for level, difference in found.items()
+            if difference is not None
+        ]
     return "\n".join(lines)
+
+
+def _claim(difference: dict[str, Any]) -> str:
+    change, interval = 100 * difference["mean"], difference["interval"]
+    word = "HLSS gained" if change > 0 else "HLSS lost" if change < 0 else "unchanged,"
+    if interval is None:
+        return f"{word} {abs(change):.1f} points"
+    sure = interval["low"] > 0 or interval["high"] < 0
+    span = f"[{100 * interval['low']:+.1f}, {100 * interval['high']:+.1f}]"
+    return f"{word} {abs(change):.1f} points {span}{'' if sure else ' – the interval holds 0: no difference is shown'}"
 
 
 def _where(out: Path, seconds: float) -> str:

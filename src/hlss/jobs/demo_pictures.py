@@ -17,7 +17,7 @@ from hlss.explain.pictures import Reading, show_map, show_readings
 from hlss.jobs.pretrain_tiny.captions import HELD_OUT
 from hlss.jobs.setup import EMBED_BATCH
 from hlss.jobs.truth import WHOLE_SLIDE, Asked, Words
-from hlss.train.checkpoint import Checkpoints, load_weights
+from hlss.train.checkpoint import Checkpoints
 from hlss.types import LEVELS, Level
 
 _CARDS, _WORDS = 9, 2  # patches shown; words a level on each
@@ -62,7 +62,9 @@ def _reading(
     return Reading(cohort.read_tile(row), f"{test['label'][i]}".replace("_", " "), found, marked[:5])
 
 
-def picture_map(experiment: Experiment, run: Path, table: EmbeddingTable, words: Words, path: Path) -> None:
+def picture_map(
+    experiment: Experiment, run: Path, checkpoint: str, table: EmbeddingTable, words: Words, path: Path
+) -> None:
     """A test slide, larger than it was in the cohort, and the characteristic of the structure that truly varies most
     over it (of those that the small CLIP was ever told of).
     """
@@ -79,7 +81,7 @@ def picture_map(experiment: Experiment, run: Path, table: EmbeddingTable, words:
     names = words.names[Level.SLIDE]
     meant = [words.truths[Level.SLIDE][name] for name in names]
     number = next(k for k, truth in enumerate(meant) if truth.factor == factor and truth.end == "high")
-    features = _features(experiment, run, [source.read(image, place, px, mpp) for place in places])
+    features = _features(experiment, run, checkpoint, [source.read(image, place, px, mpp) for place in places])
     scores = match(features, words.rows[Level.SLIDE])[:, number]
     overview_px = 40 * _MAP_TILES
     slide = source.read(image, (0, 0), overview_px, px * mpp / 40)
@@ -96,11 +98,11 @@ def picture_map(experiment: Experiment, run: Path, table: EmbeddingTable, words:
     )
 
 
-def _features(experiment: Experiment, run: Path, tiles: list[ndarray]) -> Float32[ndarray, "n d"]:
+def _features(experiment: Experiment, run: Path, checkpoint: str, tiles: list[ndarray]) -> Float32[ndarray, "n d"]:
     from hlss.batches.opencv import evaluation_view
 
     encoder = experiment.encoder.build()
-    load_weights(Checkpoints(run / "checkpoints").path("last") / "encoder.safetensors", encoder)
+    Checkpoints(run / "checkpoints").load_encoder(checkpoint, encoder)
     encoder.eval()
     found = []
     with torch.no_grad():

@@ -19,7 +19,7 @@ from hlss.experiment import Experiment
 from hlss.jobs.provenance import provenance
 from hlss.jobs.setup import EMBED_BATCH, Say, build_encoder, open_data
 from hlss.jobs.train import say_once
-from hlss.train.checkpoint import Checkpoints, load_weights
+from hlss.train.checkpoint import Checkpoints
 
 
 def embed_run(folder: Path, checkpoint: str, out: Path | None, overrides: Sequence[str], say: Say = say_once) -> Path:
@@ -28,10 +28,10 @@ def embed_run(folder: Path, checkpoint: str, out: Path | None, overrides: Sequen
     if not config.exists():
         raise UserError("this is no run folder: it has no config.yaml", where=folder, fix="Run `hlss train` first.")
     experiment = read_settings(config, Experiment, overrides)
-    weights = Checkpoints(folder / "checkpoints").path(checkpoint)
+    checkpoints = Checkpoints(folder / "checkpoints")
     encoder = build_encoder(experiment, say)
-    load_weights(weights / "encoder.safetensors", encoder)
-    facts = {"method": f"{experiment.name} · {checkpoint}", "checkpoint": weights.name}
+    weights = checkpoints.load_encoder(checkpoint, encoder)
+    facts = {"method": f"{experiment.name} · {checkpoint}", "checkpoint": weights}
     return embed_with(experiment, encoder, facts, out or folder / "embeddings" / checkpoint, say)
 
 

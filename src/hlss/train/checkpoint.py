@@ -14,6 +14,9 @@ from torch import Tensor, nn
 from hlss.errors import UserError
 from hlss.files import replacing, write_json
 
+ENCODER_FILE = "encoder.safetensors"
+MIDWAY = "midway"
+
 
 @dataclass
 class State:
@@ -61,19 +64,37 @@ class Checkpoints:
         path = self._at(state.step)
         with replacing(path) as temporary:
             temporary.mkdir()
-            (temporary / "encoder.safetensors").write_bytes(serialised(_tensors(encoder)))
+            (temporary / ENCODER_FILE).write_bytes(serialised(_tensors(encoder)))
             (temporary / "objective.safetensors").write_bytes(serialised(_tensors(objective)))
             (temporary / "optimizer.safetensors").write_bytes(serialised(_optimizer_tensors(optimizer)))
             write_json(temporary / "state.json", asdict(state))
         self._prune(state)
         return path
 
+    def load_encoder(self, which: str | int, encoder: nn.Module) -> str:
+        """Fill an encoder from checkpoint `which`, or `midway`; returns what it was filled from, for the record.
+
+        midway: each weight the mean of its start's and its last value (WiSE-FT, Wortsman et al. 2022, eq. 1 with
+        α = ½), which keeps what the start could read in words. Counters stay the last's. Raises UserError.
+        """
+        last = self.path("last" if which == MIDWAY else which)
+        load_weights(last / ENCODER_FILE, encoder)
+        if which != MIDWAY:
+            return last.name
+        start = self.path("start")
+        moved = {name: tensor.detach().clone() for name, tensor in encoder.state_dict().items()}
+        load_weights(start / ENCODER_FILE, encoder)
+        with torch.no_grad():
+            for name, tensor in encoder.state_dict().items():
+                tensor.copy_((tensor + moved[name]) / 2 if tensor.is_floating_point() else moved[name])
+        return f"{start.name} + {last.name}"
+
     def load(
         self, which: str | int, encoder: nn.Module, objective: nn.Module, optimizer: torch.optim.Optimizer
     ) -> State:
         """Fill the modules and the optimiser from a checkpoint and return its state."""
         path = self.path(which)
-        load_weights(path / "encoder.safetensors", encoder)
+        load_weights(path / ENCODER_FILE, encoder)
         load_weights(path / "objective.safetensors", objective)
         _fill_optimizer(optimizer, _read_tensors(path / "optimizer.safetensors"))
         return _read_state(path)
