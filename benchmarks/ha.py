@@ -7,7 +7,7 @@ import torch.nn.functional as F  # noqa: N812 — torch's own name for it
 from torch import Tensor
 from torch.utils.benchmark import Timer
 
-from hlss.objectives.alignment import choose
+from hlss.objectives.selection import choose
 
 GOAL = 250.0
 

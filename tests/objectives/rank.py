@@ -26,6 +26,8 @@ M, PIXELS, DIM = 16, 10, 12
 SPECS = {
     "hidisc": HiDisc(width=6),
     "fixed": Hlss(),
+    "balanced": Hlss(selection="balanced"),
+    "centred": Hlss(selection="centred", tau_a=0.5, lambda_ha=2.0),
     "paper": Hlss(mode="paper"),
     "released": Hlss(mode="released"),
     "hvc": Hlss(alignment=False, text_levels=("patch", "slide")),

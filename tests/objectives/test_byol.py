@@ -15,7 +15,8 @@ def test_equals_the_loop(ids: dict[Level, Tensor], unit_rows: Callable):
     draw = torch.Generator().manual_seed(2)
     patches = ids[Level.PATCH].tolist()
     tower, views = nn.Linear(10, 16).double(), torch.randn(len(patches), 10, generator=draw, dtype=torch.float64)
-    objective = Byol(width=7, hidden=32).build(Given(tower, 16)).double().eval()
+    nn.init.normal_(tower.weight, generator=draw)
+    objective = Byol(width=7, hidden=64).build(Given(tower, 16)).double().eval()
     with torch.no_grad():  # a target that has fallen behind
         objective.target_encoder.weight.mul_(0.7)
         objective.target_projection[0].weight.add_(0.1)

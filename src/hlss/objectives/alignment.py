@@ -12,11 +12,6 @@ from torch import Tensor, nn
 Direction = Literal["z_to_text", "symmetric"]
 
 
-def choose(z: Float[Tensor, "m d"], texts: Float[Tensor, "k d"]) -> Int[Tensor, " m"]:
-    """argmax_k cos(t_k, z) of unit rows: the text each view matches best (SPEC §3). Hard, hence without gradient."""
-    return (z.detach() @ texts.T).argmax(dim=1)
-
-
 def divergence(
     z: Float[Tensor, "m d"], chosen: Float[Tensor, "m d"], direction: Direction, tau_a: float | None
 ) -> Float[Tensor, " m"]:
@@ -51,10 +46,12 @@ class Alignment:
     summed: bool = False
     gradient: bool = True
 
-    def term(self, z: Float[Tensor, "m d"], texts: Float[Tensor, "k d"], share: float) -> Float[Tensor, ""]:
-        """One level's part of Eq. 6 over this rank's views (unit rows); share: number of ranks, of which it is one."""
+    def term(self, z: Float[Tensor, "m d"], chosen: Float[Tensor, "m d"], share: float) -> Float[Tensor, ""]:
+        """One level's part of Eq. 6 over this rank's views (unit rows) and the text row t' of each; share: number of
+        ranks, of which it is one.
+        """
         with torch.autocast(z.device.type, enabled=False):
-            divergences = divergence(z, texts[choose(z, texts)], self.direction, self.tau_a)
+            divergences = divergence(z, chosen, self.direction, self.tau_a)
         term = self.weight * (divergences.sum() * share if self.summed else divergences.mean())
         return term if self.gradient else term.detach()
 

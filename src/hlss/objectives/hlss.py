@@ -10,16 +10,18 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from hlss.errors import UserError
-from hlss.objectives.alignment import Alignment, BankUse, choose
+from hlss.objectives.alignment import Alignment, BankUse
 from hlss.objectives.base import Gathered, Given, Objective, ObjectiveSpec, Projected
 from hlss.objectives.contrast import Tau, contrast
 from hlss.objectives.heads import UnitLinear, random_layer, text_layer
+from hlss.objectives.selection import Selection, choose, selected
 from hlss.registry import OBJECTIVES
 from hlss.types import LEVELS, Level
 
 Mode = Literal["fixed", "paper", "released"]
 TAU: dict[Mode, float] = {"fixed": 0.7, "paper": 0.7, "released": 0.07}  # SPEC §3, §5
 SHARED = "shared"  # the projection of all levels without text
+ALL_Z = "all_z"  # features of the whole batch, for selections that look at it
 TAU_A, LAMBDA_HA = 1.0, 1.0  # of mode fixed
 
 
@@ -31,6 +33,7 @@ class Hlss(ObjectiveSpec):
                  meaned over views. released: HA symmetric, no temperature, summed over the batch, without gradient.
     tau:         temperature of HVC; None: the mode's own (0.7, 0.7, 0.07).
     tau_a, lambda_ha: softmax temperature (in units of 1/√d) and weight of HA; of mode fixed alone.
+    selection:   how HA chooses a view's text (`selection.selected`); of mode fixed alone, the others choose hard.
     alignment:   False leaves HA out (HVC only).
     text_levels: levels that have text; the others share one randomly drawn projection.
     init:        what the projections of levels with text start from.
@@ -44,6 +47,7 @@ class Hlss(ObjectiveSpec):
     tau: Tau | None = None
     tau_a: float | None = Field(default=None, gt=0)
     lambda_ha: float | None = Field(default=None, gt=0)
+    selection: Selection = "hard"
     alignment: bool = True
     text_levels: tuple[Level, ...] = LEVELS
     init: Literal["text", "random"] = "text"
@@ -53,8 +57,9 @@ class Hlss(ObjectiveSpec):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Hlss":
-        if self.mode != "fixed" and (self.tau_a is not None or self.lambda_ha is not None):
-            raise ValueError(f"`tau_a` and `lambda_ha` belong to mode fixed; mode {self.mode} has its own")
+        own = self.tau_a is not None or self.lambda_ha is not None or self.selection != "hard"
+        if self.mode != "fixed" and own:
+            raise ValueError(f"`tau_a`, `lambda_ha` and `selection` belong to mode fixed; mode {self.mode} has its own")
         if len(set(self.text_levels)) < len(self.text_levels):
             raise ValueError("a level stands twice in `text_levels`")
         return self
@@ -84,7 +89,7 @@ class HlssObjective(Objective):
     def __init__(self, spec: Hlss, given: Given) -> None:
         super().__init__()
         self.needs_text = spec.needs_text
-        self.tau, self.ha = spec.tau or TAU[spec.mode], spec.ha
+        self.tau, self.ha, self.selection = spec.tau or TAU[spec.mode], spec.ha, spec.selection
         texts = _texts(spec, given) if spec.needs_text else {}
         self.layers = nn.ModuleDict(_layers(spec, given, texts))
         self.layers.requires_grad_(not spec.frozen_projections)
@@ -96,8 +101,12 @@ class HlssObjective(Objective):
 
     def project(self, z: Float[Tensor, "m d"]) -> Projected:
         unit_z = F.normalize(z, dim=1)
-        own = {"unit_z": unit_z} if self.aligned_levels else {}
-        return Projected(shared={name: layer(unit_z) for name, layer in self.layers.items()}, own=own)
+        shared = {name: layer(unit_z) for name, layer in self.layers.items()}
+        if not self.aligned_levels:
+            return Projected(shared)
+        if self.selection != "hard":  # the other ways look at the whole batch
+            shared[ALL_Z] = unit_z.detach()
+        return Projected(shared, own={"unit_z": unit_z})
 
     def loss(self, gathered: Gathered) -> dict[str, Tensor]:
         """Eq. 7: `hvc/…` by level (Eq. 5), then `ha/…` by level with text (Eq. 6)."""
@@ -107,9 +116,15 @@ class HlssObjective(Objective):
         hvc = contrast(by_level, own, self.tau, gathered.rows) if own else {}
         hvc |= contrast(gathered.shared[SHARED], rest, self.tau, gathered.rows) if rest else {}
         terms = {f"hvc/{level}": hvc[level] for level in LEVELS}
-        for level in self.aligned_levels:
-            terms[f"ha/{level}"] = self.ha.term(gathered.own["unit_z"], self._text(level), gathered.share)
-        return terms
+        return terms | {f"ha/{level}": self._alignment(gathered, level) for level in self.aligned_levels}
+
+    def _alignment(self, gathered: Gathered, level: Level) -> Tensor:
+        unit_z, texts = gathered.own["unit_z"], self._text(level)
+        if ALL_Z in gathered.shared:
+            chosen = selected(gathered.shared[ALL_Z], texts, self.selection, gathered.rows)
+        else:
+            chosen = selected(unit_z, texts, self.selection, slice(0, len(unit_z)))
+        return self.ha.term(unit_z, chosen, gathered.share)
 
     @torch.no_grad()
     def measures(self, z: Float[Tensor, "m d"]) -> dict[str, float]:
