@@ -8,6 +8,18 @@ from torch import nn
 from hlss.objectives.heads import random_layer, text_layer
 
 
+def test_centred_text_layer_tells_apart_what_texts_that_are_much_alike_hide():
+    draw = torch.Generator().manual_seed(3)
+    texts = torch.nn.functional.normalize(torch.randn(6, 8, generator=draw) + 5, dim=1)
+    z = torch.nn.functional.normalize(torch.randn(20, 8, generator=draw), dim=1)
+    layer = text_layer(texts, centred=True)
+    for row, text in zip(layer.weight, texts, strict=True):
+        torch.testing.assert_close(row, text - sum(texts) / 6)
+    alike, apart = (float((made(z) @ made(z).T).abs().mean().detach()) for made in (text_layer(texts), layer))
+    assert alike > 0.95
+    assert apart < 0.6
+
+
 def test_text_layer_starts_as_the_text():
     texts = nn.functional.normalize(torch.randn(5, 8, generator=torch.Generator().manual_seed(0)), dim=1)
     layer, z = text_layer(texts), torch.eye(8)[:3]

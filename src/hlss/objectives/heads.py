@@ -20,13 +20,16 @@ class UnitLinear(nn.Linear):
             return F.normalize(super().forward(input.to(self.weight.dtype)), dim=1)
 
 
-def text_layer(texts: Float[Tensor, "k d"]) -> UnitLinear:
-    """PPM's layer of a level: W_l starts as the text rows t_l, b_l as 0."""
+def text_layer(texts: Float[Tensor, "k d"], centred: bool = False) -> UnitLinear:
+    """PPM's layer of a level: W_l starts as the text rows t_l, b_l as 0.
+
+    centred: the rows less their mean, so that what all texts share (most of each, in CLIP models) does not fill z'.
+    """
     width, dim = texts.shape
     dtype = torch.promote_types(texts.dtype, torch.float32)
     layer = UnitLinear(dim, width, device="meta", dtype=dtype).to_empty(device=texts.device)
     with torch.no_grad():
-        layer.weight.copy_(texts)
+        layer.weight.copy_(texts - texts.mean(dim=0) if centred else texts)
         layer.bias.zero_()
     return layer
 

@@ -36,7 +36,8 @@ class Hlss(ObjectiveSpec):
     selection:   how HA chooses a view's text (`selection.selected`); of mode fixed alone, the others choose hard.
     alignment:   False leaves HA out (HVC only).
     text_levels: levels that have text; the others share one randomly drawn projection.
-    init:        what the projections of levels with text start from.
+    init:        what the projections of levels with text start from: the text rows (the paper), these less their mean,
+                 or random numbers.
     frozen_projections: keep all projections as they start.
     width:       length of a projection that no text decides.
     window:      steps over which the use of the bank is measured.
@@ -50,7 +51,7 @@ class Hlss(ObjectiveSpec):
     selection: Selection = "hard"
     alignment: bool = True
     text_levels: tuple[Level, ...] = LEVELS
-    init: Literal["text", "random"] = "text"
+    init: Literal["text", "centred", "random"] = "text"
     frozen_projections: bool = False
     width: int = Field(default=128, ge=2)
     window: int = Field(default=100, ge=1)
@@ -67,7 +68,7 @@ class Hlss(ObjectiveSpec):
     @property
     def needs_text(self) -> bool:
         """Whether some level's projection or its alignment is made from text."""
-        return bool(self.text_levels) and (self.alignment or self.init == "text")
+        return bool(self.text_levels) and (self.alignment or self.init != "random")
 
     @property
     def ha(self) -> Alignment:
@@ -167,8 +168,8 @@ def _layers(spec: Hlss, given: Given, texts: Mapping[Level, Tensor]) -> dict[str
     for number, level in enumerate(LEVELS, start=1):
         if level not in spec.text_levels:
             layers[SHARED] = random_layer(given.dim, spec.width, given.seed)
-        elif spec.init == "text":
-            layers[level] = text_layer(texts[level])
+        elif spec.init != "random":
+            layers[level] = text_layer(texts[level], centred=spec.init == "centred")
         else:
             width = len(texts[level]) if level in texts else spec.width
             layers[level] = random_layer(given.dim, width, given.seed + number)
