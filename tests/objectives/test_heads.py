@@ -11,7 +11,7 @@ from hlss.objectives.heads import random_layer, text_layer
 def test_centred_text_layer_tells_apart_what_texts_that_are_much_alike_hide():
     draw = torch.Generator().manual_seed(3)
     texts = torch.nn.functional.normalize(torch.randn(6, 8, generator=draw) + 5, dim=1)
-    z = torch.nn.functional.normalize(torch.randn(20, 8, generator=draw), dim=1)
+    z = torch.nn.functional.normalize(torch.randn(20, 8, generator=draw) + 1, dim=1)
     layer = text_layer(texts, centred=True)
     for row, text in zip(layer.weight, texts, strict=True):
         torch.testing.assert_close(row, text - sum(texts) / 6)
