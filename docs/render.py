@@ -42,8 +42,9 @@ def _evaluation(found: Mapping[str, Any]) -> str:
     for protocol in dict.fromkeys(result["protocol"] for result in found["results"]):
         results = [result for result in found["results"] if result["protocol"] == protocol]
         levels = [level for level in _LEVELS if results[0]["metrics"][level]["n"]]
-        k, units = results[0]["k"], ", ".join(f"{results[0]['metrics'][level]['n']} {level}" for level in levels)
-        lines += [f"Protocol `{protocol}` (k = {k}), accuracy % [95 % interval], units: {units}.", ""]
+        k = "" if results[0]["k"] is None else f" (k = {results[0]['k']})"
+        units = ", ".join(f"{results[0]['metrics'][level]['n']} {level}" for level in levels)
+        lines += [f"Protocol `{protocol}`{k}, accuracy % [95 % interval], units: {units}.", ""]
         heads = [head for level in levels for head in (level, f"less {found['against']}")]
         lines += [_row(["method", *heads]), _row(["---"] * (1 + len(heads)))]
         for result in results:
