@@ -120,7 +120,7 @@ def test_nothing_readable():
 
 
 def test_progress_is_said(monkeypatch):
-    monkeypatch.setattr("hlss.evaluate.embed._SAY_EVERY_S", -1.0)
+    monkeypatch.setattr("hlss.evaluate.clock._SAY_EVERY_S", -1.0)
     said: list[str] = []
     embed(MeanColour(), {"test": make_cohort([4], ("a",))}, stream, {}, device=CPU, progress=said.append)
     assert said[-1].startswith("embedding: 4 of 4 patches")

@@ -1,7 +1,6 @@
 """From patches to features: frozen tower, deterministic views, one row a patch."""
 
 import hashlib
-import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -14,11 +13,11 @@ from torch import Tensor
 from hlss.cohorts.base import Cohort
 from hlss.encoders.base import ImageEncoder
 from hlss.errors import UserError
+from hlss.evaluate.clock import Clock
 from hlss.evaluate.embedding_table import EmbeddingTable
 
 Rows = Int64[ndarray, " n"]
 Stream = Callable[[Cohort, Rows], Iterator[tuple[Rows, Tensor]]]
-_SAY_EVERY_S = 5.0
 
 
 def embed(
@@ -43,7 +42,7 @@ def embed(
     """
     chosen = {side: chosen_rows(cohort, max_patches_per_slide, seed) for side, cohort in sides.items()}
     total = sum(len(rows) for rows in chosen.values())
-    clock = _Clock(total, progress)
+    clock = Clock(total, progress, "embedding", "patches")
     features: list[ndarray] = []
     columns: list[dict[str, ndarray]] = []
     encoder.eval()
@@ -96,19 +95,3 @@ def _identity(cohort: Cohort, rows: Rows, side: str) -> dict[str, ndarray]:
         "x_px0": cohort.tile_xy_px0[rows, 0].astype(np.int64),
         "y_px0": cohort.tile_xy_px0[rows, 1].astype(np.int64),
     }
-
-
-class _Clock:
-    """Says now and then how far it is and how long it will take."""
-
-    def __init__(self, total: int, say: Callable[[str], None] | None) -> None:
-        self.total, self.say, self.done = total, say, 0
-        self.began = self.last = time.monotonic()
-
-    def passed(self, count: int) -> None:
-        self.done += count
-        now = time.monotonic()
-        if self.say is not None and now - self.last >= _SAY_EVERY_S:
-            self.last = now
-            left = (now - self.began) / self.done * (self.total - self.done)
-            self.say(f"embedding: {self.done} of {self.total} patches, {left:.0f} s left")

@@ -1,71 +1,59 @@
 """Embedding tables in, scores out: methods side by side, folds pooled, seeds averaged, differences paired."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import Field, PositiveInt
 from rich.console import Console
 
-from hlss.config import Part
 from hlss.errors import UserError
+from hlss.evaluate.clock import Clock
 from hlss.evaluate.embedding_table import EmbeddingTable
+from hlss.evaluate.fold import ClassPrompts, Fold, across, by_side, by_site, classes_of, counterpart
 from hlss.evaluate.intervals import Difference, Interval, differences, intervals, mean_of
-from hlss.evaluate.knn import PAPER, SMALL, Protocol
-from hlss.evaluate.predict import ByLevel, bank_and_queries, classes_of, name_of, predicted_folds
+from hlss.evaluate.predict import Predicted, predicted_folds
+from hlss.evaluate.scorer import ByLevel, Row
 from hlss.evaluate.scores import MEASURES, Scoring, confusion, metrics
+from hlss.evaluate.settings import EvaluateSpec as EvaluateSpec  # named here too, beside `evaluate`
 from hlss.evaluate.show import show
 from hlss.types import LEVELS, Level
 
-PROTOCOLS = {"paper": PAPER, "small": SMALL}
-ProtocolName = Literal["paper", "small"]
 Side = Literal["test", "val"]
-Methods = Mapping[str, Mapping[int, Sequence[EmbeddingTable]]]  # by method and seed, the folds
-
-
-class EvaluateSpec(Part):
-    """How features are scored. max_patches_per_slide and seed also rule which patches are embedded.
-
-    protocols: None takes each that the banks are large enough for, and says which is left out; those named here must
-        be possible. Neither is chosen by its result (SPEC §6). k: other numbers of neighbours, by protocol.
-    scoring: released repeats the released code's second softmax and its grouping by label.
-    resamples: of patients, for intervals.
-    """
-
-    protocols: tuple[ProtocolName, ...] | None = Field(default=None, min_length=1)
-    k: Mapping[ProtocolName, PositiveInt] = Field(default_factory=dict)
-    scoring: Scoring = "mean"
-    resamples: int = Field(default=2000, ge=100)
-    seed: int = Field(default=0, ge=0)
-    max_patches_per_slide: int | None = Field(default=None, ge=1)
-
-    def protocol(self, name: ProtocolName) -> Protocol:
-        """The protocol of this name, with its k as set here."""
-        return replace(PROTOCOLS[name], k=self.k.get(name, PROTOCOLS[name].k))
+Methods = Mapping[str, Mapping[tuple[object, ...], Sequence[Fold]]]  # by method and run (seed), the folds
+Runs = Mapping[str, Sequence[Predicted]]  # by method
 
 
 @dataclass(frozen=True)
 class Result:
     """Of one method under one protocol, by level: metrics (mean over seeds), intervals, confusions (summed over seeds).
 
+    way, k, scoring: see `Row`. draws: of each seed, averaged like seeds; seeds counts the tables' seeds, or the
+    encoders where each is asked about everyone (by site, another cohort). fitted: what was chosen on each bank.
     differences: by level and measure, to the method it is compared with; empty where there is none.
     """
 
     method: str
     protocol: str
-    k: int
+    way: str
+    k: int | None
+    scoring: Scoring | None
     seeds: int
+    draws: int
     folds: int
     metrics: Mapping[Level, Mapping[str, float | int | None]]
     intervals: Mapping[Level, Mapping[str, Interval]]
     confusions: Mapping[Level, list[list[int]]]
     differences: Mapping[Level, Mapping[str, Difference]]
+    fitted: tuple[Mapping[str, Any], ...]
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Results of every method and protocol, where they come from, and what a reader should know."""
+    """Results of every method and protocol, where they come from, and what a reader should know.
+
+    queries: the side that is asked, `sites` (each in turn) or `external` (another cohort).
+    """
 
     classes: tuple[str, ...]
     queries: str
@@ -93,80 +81,99 @@ class Evaluation:
 
 
 def evaluate(
-    tables: Sequence[EmbeddingTable], spec: EvaluateSpec, against: str | None = None, queries: Side = "test"
+    tables: Sequence[EmbeddingTable],
+    spec: EvaluateSpec,
+    against: str | None = None,
+    queries: Side = "test",
+    *,
+    prompts: Sequence[ClassPrompts] | None = None,
+    queries_from: Sequence[EmbeddingTable] = (),
+    say: Callable[[str], None] | None = None,
 ) -> Evaluation:
-    """Weighted nearest neighbours with each table's train side as bank and its `queries` side as queries.
+    """Score features with each table's train side as bank and its `queries` side as queries.
 
     Tables are grouped by `method` and seed of their provenance; the folds of a group are pooled before any metric.
     against: a method's name, or its part after " · " (as `start`): the others are compared with it, by patient.
+    prompts: of each table, for zero-shot. queries_from: tables of another cohort, one for each table (same method,
+    seed and fold), all of whose labelled patches are asked instead. There and by site every encoder is asked about
+    everyone, so that tables of several folds are averaged like seeds.
     Raises UserError for tables without labels, with one class only, with a patient on two sides or tested twice, where
-    k is larger than the bank, or where `against` names no method.
+    k is larger than the bank, where `against` names no method, and as scorers and folds do.
     """
     classes = classes_of(tables)
-    methods = _methods(tables)
-    protocols, notices = _possible(tables, spec, queries)
+    methods = _methods(tables, spec, queries, prompts, queries_from)
+    folds = [fold for runs in methods.values() for of_run in runs.values() for fold in of_run]
+    for fold in folds:  # before anything takes long
+        if fold.prompts is not None:
+            fold.prompts.matrix(classes, fold.queries.features.shape[1], fold.name)
+    scorers, notices = spec.scorers(folds, prompts is not None)
     references = {method: _reference(against, method, list(methods)) for method in methods}
+    clock = Clock(len(folds) * len(scorers), say, "scoring", "protocols and folds")
+    scored = {
+        method: [predicted_folds(of_run, classes, scorers, spec.scorings, clock.passed) for of_run in runs.values()]
+        for method, runs in methods.items()
+    }
     results = []
-    for protocol in protocols:
-        runs = {
-            method: [predicted_folds(folds, classes, protocol, spec.scoring, queries) for folds in seeds.values()]
-            for method, seeds in methods.items()
-        }
-        for method, reference in references.items():
-            folds = max(len(tables_of_seed) for tables_of_seed in methods[method].values())
-            compared = None if reference is None else runs[reference]
-            results.append(_result(method, protocol, folds, runs[method], compared, spec))
-    notices += [*_unlabelled(tables, queries), *_unmatched(runs, references)]
-    found = tuple(dict(table.provenance) for table in tables)
-    return Evaluation(classes, queries, against, spec, tuple(results), tuple(notices), found)
+    for row in dict.fromkeys(row for runs in scored.values() for run in runs for row in run):
+        by_method = {method: [run[row] for run in runs] for method, runs in scored.items()}
+        results += [_result(method, row, methods, by_method, references[method], spec) for method in methods]
+    notices += [notice for fold in folds for notice in fold.notices]
+    notices += [
+        notice for runs in scored.values() for run in runs for found in run.values() for notice in found.notices
+    ]
+    notices += _unmatched(methods, references)
+    if spec.by_site:
+        notices.append("by site: patches of every side are asked; an encoder trained on some of them has seen them")
+    return Evaluation(
+        classes=classes,
+        queries="external" if queries_from else "sites" if spec.by_site else queries,
+        against=against,
+        spec=spec,
+        results=tuple(results),
+        notices=tuple(dict.fromkeys(notices)),
+        tables=tuple(dict(table.provenance) for table in (*tables, *queries_from)),
+    )
 
 
-def _methods(tables: Sequence[EmbeddingTable]) -> Methods:
-    methods: dict[str, dict[int, list[EmbeddingTable]]] = {}
-    for table in tables:
-        seeds = methods.setdefault(str(table.provenance.get("method", "features")), {})
-        seeds.setdefault(int(table.provenance.get("seed", 0)), []).append(table)
+def _methods(
+    tables: Sequence[EmbeddingTable],
+    spec: EvaluateSpec,
+    queries: Side,
+    prompts: Sequence[ClassPrompts] | None,
+    queries_from: Sequence[EmbeddingTable],
+) -> Methods:
+    if spec.by_site and queries_from:
+        raise UserError("--by-site and --queries-from do not go together", fix="Leave out one of them.")
+    methods: dict[str, dict[tuple[object, ...], list[Fold]]] = {}
+    for number, table in enumerate(tables):
+        if queries_from:
+            folds = [across(table, counterpart(table, queries_from), spec.class_names)]
+        else:
+            folds = by_site(table) if spec.by_site else [by_side(table, queries)]
+        if prompts is not None:
+            folds = [replace(fold, prompts=prompts[number]) for fold in folds]
+        facts = table.provenance
+        everyone = spec.by_site or bool(queries_from)
+        run = (int(facts.get("seed", 0)), facts.get("fold") if everyone else None)
+        methods.setdefault(str(facts.get("method", "features")), {}).setdefault(run, []).extend(folds)
     return methods
 
 
-def _possible(tables: Sequence[EmbeddingTable], spec: EvaluateSpec, queries: str) -> tuple[list[Protocol], list[str]]:
-    """Protocols whose k no bank is too small for, and what to say of the others."""
-    smallest, where = min((int(bank_and_queries(table, queries)[0].sum()), name_of(table)) for table in tables)
-    asked = [spec.protocol(name) for name in spec.protocols or PROTOCOLS]  # type: ignore[arg-type]
-    possible = [protocol for protocol in asked if protocol.k <= smallest]
-    too_large = [protocol for protocol in asked if protocol.k > smallest]
-    if too_large and (spec.protocols is not None or not possible):
-        first = too_large[0]
-        raise UserError(
-            f"k = {first.k} of protocol {first.name} is more than the {smallest} labelled patches of the train side",
-            where=where,
-            fix=f"Give it fewer, as in --set k.{first.name}={smallest}, or leave this protocol out.",
-        )
-    notices = [
-        f"protocol {protocol.name} is left out: its k = {protocol.k} is more than the {smallest} labelled patches of "
-        f"the smallest bank ({where})"
-        for protocol in too_large
-    ]
-    return possible, notices
-
-
-def _result(
-    method: str,
-    protocol: Protocol,
-    folds: int,
-    runs: Sequence[ByLevel],
-    reference: Sequence[ByLevel] | None,
-    spec: EvaluateSpec,
-) -> Result:
+def _result(method: str, row: Row, methods: Methods, found: Runs, reference: str | None, spec: EvaluateSpec) -> Result:
+    runs = _draws(found[method])
     by_level = {level: [run[level] for run in runs] for level in LEVELS}
     filled = [level for level in LEVELS if all(len(run) for run in by_level[level])]
-    compared = {level: [run[level] for run in reference or ()] for level in filled}
+    others = [] if reference is None else _draws(found[reference])
+    compared = {level: [run[level] for run in others] for level in filled}
     return Result(
         method=method,
-        protocol=protocol.name,
-        k=protocol.k,
-        seeds=len(runs),
-        folds=folds,
+        protocol=row.name,
+        way=row.way,
+        k=row.k,
+        scoring=row.scoring,
+        seeds=len(found[method]),
+        draws=len(found[method][0].draws),
+        folds=max(len(folds) for folds in methods[method].values()),
         metrics={level: _mean_metrics([metrics(run) for run in by_level[level]]) for level in LEVELS},
         intervals={level: intervals(by_level[level], spec.resamples, spec.seed) for level in filled},
         confusions={level: np.sum([confusion(run) for run in by_level[level]], axis=0).tolist() for level in LEVELS},
@@ -175,7 +182,17 @@ def _result(
             for level in filled
             if compared[level] and all(len(run) for run in compared[level])
         },
+        fitted=tuple(
+            {"seed": run[0], **facts}
+            for run, predicted in zip(methods[method], found[method], strict=True)
+            for facts in predicted.fitted
+        ),
     )
+
+
+def _draws(runs: Sequence[Predicted]) -> list[ByLevel]:
+    """What is averaged: every draw of every seed."""
+    return [draw for run in runs for draw in run.draws]
 
 
 def _mean_metrics(rows: Sequence[Mapping[str, float | int | None]]) -> dict[str, float | int | None]:
@@ -197,33 +214,17 @@ def _reference(against: str | None, method: str, methods: list[str]) -> str | No
     return found if found != method else None
 
 
-def _unlabelled(tables: Sequence[EmbeddingTable], queries: str) -> list[str]:
-    """Of patches without a label, and of classes that are asked for but that the bank does not know."""
-    notices = []
-    for table in tables:
-        labels = table["label"].astype(str)
-        used = np.isin(table["side"].astype(str), ("train", queries))
-        without = int((used & (labels == "")).sum())
-        if without:
-            notices.append(f"{name_of(table)}: {without} of {used.sum()} patches have no label and are left out")
-        bank, asked = bank_and_queries(table, queries)
-        unseen = sorted(set(labels[asked]) - set(labels[bank]))
-        if unseen:
-            notices.append(f"{name_of(table)}: the train side has no patch of {', '.join(unseen)}, which is asked for")
-    return list(dict.fromkeys(notices))
-
-
-def _unmatched(runs: Mapping[str, Sequence[ByLevel]], references: Mapping[str, str | None]) -> list[str]:
+def _unmatched(methods: Methods, references: Mapping[str, str | None]) -> list[str]:
     """Of compared methods that were not tested on the same patients."""
-
-    def patients(method: str) -> set[str]:
-        return {patient for run in runs[method] for patient in run[Level.PATCH].patient.tolist()}
-
+    patients = {
+        method: {str(patient) for folds in runs.values() for fold in folds for patient in fold.patients_asked}
+        for method, runs in methods.items()
+    }
     return [
         f"{method} and {reference} were tested on different patients: compared on the "
-        f"{len(patients(method) & patients(reference))} of both"
+        f"{len(patients[method] & patients[reference])} of both"
         for method, reference in references.items()
-        if reference is not None and patients(method) != patients(reference)
+        if reference is not None and patients[method] != patients[reference]
     ]
 
 

@@ -1,6 +1,7 @@
 """Weighted nearest neighbours by cosine (SPEC §6): exact, in float32."""
 
 import importlib.util
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,22 +41,50 @@ def knn_probabilities(
     labels: class numbers 0..classes−1 of the bank. Raises UserError where k is below 1 or larger than the bank, or a
     feature is not finite.
     """
-    if not 1 <= protocol.k <= len(bank):
-        raise UserError(
-            f"k = {protocol.k} neighbours of a bank of {len(bank)} patches",
-            where=f"protocol {protocol.name}",
-            fix="Choose a k from 1 to the size of the bank.",
-        )
+    refuse_nonfinite(bank, queries)
+    (found,) = knn_probabilities_of(bank, labels, queries, classes, [protocol])
+    return found
+
+
+def knn_probabilities_of(
+    bank: Float[ndarray, "n d"],
+    labels: Int64[ndarray, " n"],
+    queries: Float[ndarray, "q d"],
+    classes: int,
+    protocols: Sequence[Protocol],
+) -> Iterator[Float[ndarray, "q c"]]:
+    """As `knn_probabilities`, of finite features, for each protocol: one search for all that share a centring."""
+    for protocol in protocols:
+        if not 1 <= protocol.k <= len(bank):
+            raise UserError(
+                f"k = {protocol.k} neighbours of a bank of {len(bank)} patches",
+                where=f"protocol {protocol.name}",
+                fix="Choose a k from 1 to the size of the bank.",
+            )
+    largest = {
+        centred: max(p.k for p in protocols if p.centred is centred) for centred in {p.centred for p in protocols}
+    }
+    found = {centred: _neighbours(bank, queries, k, centred) for centred, k in largest.items()}
+    for protocol in protocols:
+        similarity, neighbours = (part[:, : protocol.k] for part in found[protocol.centred])
+        weights = np.exp((similarity.astype(np.float64) - 1) / protocol.temperature)
+        scores = np.zeros((len(queries), classes))
+        np.add.at(scores, (np.arange(len(queries))[:, None], labels[neighbours]), weights)
+        yield scores / scores.sum(axis=1, keepdims=True)
+
+
+def refuse_nonfinite(bank: Float[ndarray, "n d"], queries: Float[ndarray, "q d"]) -> None:
+    """Raise UserError where a feature is not finite."""
     for name, features in (("bank", bank), ("queries", queries)):
         if not np.isfinite(features).all():
             raise UserError(f"features of the {name} are not finite", fix="Embed again with a sound checkpoint.")
-    center = bank.mean(axis=0, dtype=np.float64) if protocol.centred else np.zeros(bank.shape[1])
-    similarity, neighbours = nearest(_unit(queries, center), _unit(bank, center), protocol.k)
-    weights = np.exp((similarity.astype(np.float64) - 1) / protocol.temperature)
-    scores = np.zeros((len(queries), classes))
-    np.add.at(scores, (np.arange(len(queries))[:, None], labels[neighbours]), weights)
-    probabilities: Float[ndarray, "q c"] = scores / scores.sum(axis=1, keepdims=True)
-    return probabilities
+
+
+def _neighbours(
+    bank: Float[ndarray, "n d"], queries: Float[ndarray, "q d"], k: int, centred: bool
+) -> tuple[Float32[ndarray, "q k"], Int64[ndarray, "q k"]]:
+    center = bank.mean(axis=0, dtype=np.float64) if centred else None
+    return nearest(unit(queries, center), unit(bank, center), k)
 
 
 def nearest(
@@ -87,11 +116,13 @@ def nearest_by_torch(
     return similarity, rows
 
 
-def _unit(features: Float[ndarray, "n d"], center: Float[ndarray, " d"]) -> Float32[ndarray, "n d"]:
-    """Features less `center`, at length 1; one that lies on the centre stays 0."""
+def unit(features: Float[ndarray, "n d"], center: Float[ndarray, " d"] | None = None) -> Float32[ndarray, "n d"]:
+    """Features less `center`, at length 1; one that lies on the centre (default: the origin) stays 0."""
     result = np.empty(features.shape, dtype=np.float32)
     for start in range(0, len(features), _BLOCK_ROWS):
-        moved = features[start : start + _BLOCK_ROWS].astype(np.float64) - center
+        moved = features[start : start + _BLOCK_ROWS].astype(np.float64)
+        if center is not None:
+            moved -= center
         norms = np.linalg.norm(moved, axis=1, keepdims=True)
         result[start : start + _BLOCK_ROWS] = moved / np.maximum(norms, 1e-12)
     return result

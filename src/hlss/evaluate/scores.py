@@ -27,6 +27,12 @@ class Predictions:
     unit: Shaped[ndarray, " n"]
     left_out: int = 0
 
+    @classmethod
+    def none(cls, classes: int) -> "Predictions":
+        """Of a level that nothing is predicted at."""
+        names = np.empty(0, dtype=str)
+        return cls(np.empty((0, classes)), np.empty(0, dtype=np.int64), names, names)
+
     def __len__(self) -> int:
         return len(self.truth)
 
@@ -56,15 +62,24 @@ def aggregated(patches: Predictions, groups: Shaped[ndarray, " n"], scoring: Sco
     if scoring == "released":
         keys = np.char.add(np.char.add(keys, "\t"), patches.truth.astype(str))
         probabilities = np.exp(probabilities) / np.exp(probabilities).sum(axis=1, keepdims=True)
+    means, first, left_out = group_means(probabilities, patches.truth, keys)
+    return Predictions(means, patches.truth[first], patches.patient[first], keys[first], left_out)
+
+
+def group_means(
+    values: Float[ndarray, "n d"], truth: Int64[ndarray, " n"], keys: Shaped[ndarray, " n"]
+) -> tuple[Float[ndarray, "g d"], Int64[ndarray, " g"], int]:
+    """Mean of the rows of each group, in order of key, the first row of each, and how many groups are left out.
+
+    A group whose rows have several labels is left out.
+    """
     names, first, member = np.unique(keys, return_index=True, return_inverse=True)
-    sums = np.zeros((len(names), probabilities.shape[1]))
-    np.add.at(sums, member, probabilities)
+    sums = np.zeros((len(names), values.shape[1]))
+    np.add.at(sums, member, values)
     means = sums / np.bincount(member, minlength=len(names))[:, None]
-    truth = patches.truth[first]
     mixed = np.zeros(len(names), dtype=bool)
-    mixed[member[patches.truth != truth[member]]] = True
-    single = ~mixed
-    return Predictions(means[single], truth[single], patches.patient[first][single], names[single], int(mixed.sum()))
+    mixed[member[truth != truth[first][member]]] = True
+    return means[~mixed], first[~mixed], int(mixed.sum())
 
 
 def pooled(folds: Sequence[Predictions]) -> Predictions:

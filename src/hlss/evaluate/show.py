@@ -13,6 +13,7 @@ from hlss.types import LEVELS, Level
 if TYPE_CHECKING:
     from hlss.evaluate.evaluation import Evaluation, Result
 
+_ASKED = {"sites": "each site in turn", "external": "another cohort"}
 _MORE = {"balanced_accuracy": "balanced", "macro_auroc": "AUROC", "macro_f1": "F1", "top2": "top-2"}
 
 
@@ -20,9 +21,11 @@ def show(evaluation: "Evaluation", console: Console) -> None:
     """Accuracy and the other measures with intervals, paired differences, confusion matrices, notices."""
     for protocol in dict.fromkeys(result.protocol for result in evaluation.results):
         results = [result for result in evaluation.results if result.protocol == protocol]
-        scoring = "" if evaluation.spec.scoring == "mean" else f", scoring {evaluation.spec.scoring}"
-        setting = f"protocol {protocol} (k = {results[0].k}), {evaluation.queries} side{scoring}"
-        _print(console, f"kNN accuracy %, {setting}", _accuracies(results))
+        first = results[0]
+        k = "" if first.k is None else f" (k = {first.k})"
+        scoring = "" if first.scoring in ("mean", None) else f", scoring {first.scoring}"
+        setting = f"protocol {protocol}{k}, {_ASKED.get(evaluation.queries, f'{evaluation.queries} side')}{scoring}"
+        _print(console, f"{first.way} accuracy %, {setting}", _accuracies(results))
         _print(console, f"other measures %, {setting}", _others(results))
         if any(result.differences for result in results):
             title = f"accuracy less that of {evaluation.against}, points, paired by patient, {setting}"
@@ -48,9 +51,10 @@ def _table(*columns: str) -> Table:
 
 
 def _accuracies(results: "Sequence[Result]") -> Table:
-    table = _table("method", *LEVELS)
+    levels = _levels(results)
+    table = _table("method", *levels)
     for result in results:
-        cells = [f"{_measure(result, level, 'accuracy')}  n={result.metrics[level]['n']}" for level in LEVELS]
+        cells = [f"{_measure(result, level, 'accuracy')}  n={result.metrics[level]['n']}" for level in levels]
         _add(table, result.method, *cells)
     return table
 
@@ -58,18 +62,24 @@ def _accuracies(results: "Sequence[Result]") -> Table:
 def _others(results: "Sequence[Result]") -> Table:
     table = _table("method", "level", *_MORE.values())
     for result in results:
-        for level in LEVELS:
+        for level in _levels(results):
             _add(table, result.method, level, *[_measure(result, level, name) for name in _MORE])
     return table
 
 
 def _differences(results: "Sequence[Result]") -> Table:
-    table = _table("method", *LEVELS)
+    levels = _levels(results)
+    table = _table("method", *levels)
     for result in results:
         if result.differences:
-            found = [result.differences.get(level, {}).get("accuracy") for level in LEVELS]
+            found = [result.differences.get(level, {}).get("accuracy") for level in levels]
             _add(table, result.method, *map(_difference, found))
     return table
+
+
+def _levels(results: "Sequence[Result]") -> list[Level]:
+    """Those at which anything was to be predicted."""
+    return [level for level in LEVELS if any(r.metrics[level]["n"] or r.metrics[level]["left_out"] for r in results)]
 
 
 def _difference(found: Difference | None) -> str:
@@ -96,7 +106,12 @@ def _notes(evaluation: "Evaluation") -> list[str]:
         notes.append(f"{result.method}: folds pooled: {result.folds}; seeds averaged: {result.seeds}")
         for level in LEVELS:
             notes += [f"{result.method}, {level} level: {note}" for note in _counts(result.metrics[level])]
-        notes += _undetected(result)
+        notes += [*_undetected(result), *_fitted(result)]
+        if result.way.startswith("retrieval"):
+            notes.append(
+                f"protocol {result.protocol}: accuracy is the share of right majority votes, MV@{result.k}; "
+                f"balanced, its mean over classes, is mMV@{result.k}"
+            )
     return list(dict.fromkeys(notes))
 
 
@@ -120,6 +135,16 @@ def _undetected(result: "Result") -> list[str]:
         if difference is not None
         and difference.interval is not None
         and difference.interval.low <= 0 <= difference.interval.high
+    ]
+
+
+def _fitted(result: "Result") -> list[str]:
+    """The strengths that were chosen, by level where there are several."""
+    chosen: dict[str, list[str]] = {}
+    for facts in result.fitted:
+        chosen.setdefault(f", {facts['level']} level" if "level" in facts else "", []).append(f"{facts['C']:.2g}")
+    return [
+        f"{result.method}, protocol {result.protocol}{level}: C = {', '.join(found)}" for level, found in chosen.items()
     ]
 
 

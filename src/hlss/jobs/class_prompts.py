@@ -1,0 +1,66 @@
+"""Class prompts of zero-shot: sentences of each class, by the text tower of the run that a table lies in."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import yaml
+from pydantic import Field
+
+from hlss.config import Part, read_settings, validate
+from hlss.encoders.base import aligned
+from hlss.errors import UserError
+from hlss.evaluate.fold import ClassPrompts
+from hlss.experiment import Experiment
+from hlss.jobs.setup import build_encoder
+from hlss.language.bank import Text
+from hlss.language.encode import encode
+from hlss.types import Level
+
+
+class PromptFile(Part):
+    """Sentences of each class, as `{glioma: [H&E of a glioma, ...], ...}`."""
+
+    prompts: Mapping[Text, Annotated[tuple[Text, ...], Field(min_length=1)]] = Field(min_length=1)
+
+
+def read_prompts(path: Path) -> dict[str, list[str]]:
+    """Sentences of each class. Raises UserError where the file is missing or holds anything else."""
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read prompts: {error}", where=path, fix="Check the path.") from error
+    except yaml.YAMLError as error:
+        raise UserError(f"not valid YAML: {error}", where=path) from error
+    found = validate({"prompts": tree}, PromptFile, where=path)
+    return {name: list(sentences) for name, sentences in found.prompts.items()}
+
+
+def prompts_of(tables: Sequence[Path], sentences: Mapping[str, Sequence[str]]) -> list[ClassPrompts]:
+    """Of each table, rows of these sentences by the text tower of the run it lies in: RUN/embeddings/NAME.
+
+    A row is the normalised mean of its normalised sentences. Raises UserError where a run or its tower is missing.
+    """
+    runs = [table.resolve().parent.parent for table in tables]
+    for table, run in zip(tables, runs, strict=True):
+        if not (run / "config.yaml").exists():
+            fix = "Zero-shot wants a table in its run's folder: RUN/embeddings/NAME, as `hlss embed` writes it."
+            raise UserError("no run beside this table, so no text tower", where=table, fix=fix)
+    found = {run: _prompts_of_run(run / "config.yaml", sentences) for run in dict.fromkeys(runs)}
+    return [found[run] for run in runs]
+
+
+def _prompts_of_run(config: Path, sentences: Mapping[str, Sequence[str]]) -> ClassPrompts:
+    experiment = read_settings(config, Experiment)
+    language = experiment.language
+    spec = (None if language is None else language.text) or experiment.encoder.text()
+    if spec is None:
+        raise UserError("this run has no text tower", where=config, fix="Leave out this table, or --prompts.")
+    tower = spec.build()
+    groups = {Level.PATCH: [list(texts) for texts in sentences.values()]}
+    rows = encode(groups, tower, experiment.cache / "texts")[Level.PATCH].numpy()
+    notices = [f"zero-shot, {experiment.name}: {notice}" for notice in spec.notices]
+    if not aligned(build_encoder(experiment, lambda line: None).family, tower.family):
+        apart = "its towers were not trained together before this run: what their nearness means is open"
+        notices.append(f"zero-shot, {experiment.name}: {apart}")
+    return ClassPrompts(dict(zip(sentences, rows, strict=True)), tuple(notices))
