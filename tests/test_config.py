@@ -32,6 +32,19 @@ def test_base_is_changed_section_by_section_and_then_by_overrides(tmp_path):
     assert read_settings(path, Outer, ["name=other"]) == Outer(name="other", count=1, inner=Inner(size=5, rate=0.2))
 
 
+def test_of_several_bases_each_changes_those_before_it(tmp_path):
+    written(tmp_path, "data.yaml", "count: 1\ninner: {name: a, size: 5, rate: 0.1}\n")
+    written(tmp_path, "method.yaml", "name: mine\ninner: {rate: 0.2}\n")
+    written(tmp_path, "other.yaml", "base: method.yaml\ninner: {name: b}\n")
+    path = written(tmp_path, "row.yaml", "base: [data.yaml, method.yaml]\ncount: 3\n")
+    assert read_settings(path, Outer) == Outer(name="mine", count=3, inner=Inner(size=5, rate=0.2))
+    written(tmp_path, "row.yaml", "base: [data.yaml, method.yaml, other.yaml]\n")
+    assert read_settings(path, Outer) == Outer(name="mine", count=1, inner=Inner(name="b"))
+    written(tmp_path, "row.yaml", "base: [data.yaml, row.yaml]\n")
+    with pytest.raises(UserError, match="circle"):
+        read_settings(path, Outer)
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

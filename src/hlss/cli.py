@@ -61,16 +61,64 @@ def evaluate(
     out: Annotated[Path | None, typer.Option(help="JSON file [evaluation.json beside the first table].")] = None,
     queries: Annotated[Literal["test", "val"], typer.Option(help="Side that is predicted.")] = "test",
     protocol: Annotated[list[str] | None, typer.Option(help="paper or small; repeat for both [both].")] = None,
+    also: Annotated[
+        list[str] | None, typer.Option(help="Further: probe, few-shot, retrieval or mean-probe; repeat for several.")
+    ] = None,
+    by_site: Annotated[
+        bool, typer.Option("--by-site", help="Leave one site out: ask each, the others answer.")
+    ] = False,
+    prompts: Annotated[
+        Path | None, typer.Option(help="Class prompts for zero-shot, YAML: {class: [sentences]}.")
+    ] = None,
+    queries_from: Annotated[
+        list[Path] | None, typer.Option(help="External test: table of another cohort; repeat, one for each table.")
+    ] = None,
     change: Annotated[list[str] | None, typer.Option("--set", help="Another setting, as in k.paper=100.")] = None,
 ) -> None:
     """Score features by nearest neighbours, at patch, slide and patient level, with intervals.
 
-    Prints tables and writes the same as JSON. --set takes k.paper, k.small (neighbours), scoring (mean or released),
-    resamples and seed (of the intervals).
+    Prints tables and writes the same as JSON. --set takes k.paper, k.small (neighbours), neighbours (more numbers of
+    them, as [5,10]), shots and draws (of few-shot), class_names (theirs: ours, for --queries-from), scoring (mean or
+    released), compare_scoring (true: both), resamples and seed (of the intervals and draws).
     """
     from hlss.jobs.evaluate import evaluate_tables
 
-    _say(evaluate_tables(tables, against, out, queries, protocol, change or []))
+    _say(
+        evaluate_tables(
+            tables,
+            against,
+            out,
+            queries,
+            protocol,
+            change or [],
+            also=also,
+            by_site=by_site,
+            prompts=prompts,
+            queries_from=queries_from or [],
+        )
+    )
+
+
+@app.command(epilog=_example("hlss table experiments/phantom/table1.yaml"))
+def table(
+    what: Annotated[list[Path], typer.Argument(help="A table file (title, rows, seeds, ...), or experiments.")],
+    seeds: Annotated[str | None, typer.Option(help="Every row is run with each, as 0,1,2.")] = None,
+    folds: Annotated[str | None, typer.Option(help="Folds of the split, as 0,1,2 [all].")] = None,
+    against: Annotated[
+        list[str] | None, typer.Option(help="Row that all are compared with; repeat for several [hidisc].")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of table and runs [runs/tables/NAME].")] = None,
+    run: Annotated[bool, typer.Option(help="--no-run makes no run: the table of what there is.")] = True,
+    change: Annotated[list[str] | None, typer.Option("--set", help="Change every row, as in train.steps=20.")] = None,
+) -> None:
+    """Run what a table of methods lacks, score all rows alike, and print ours beside the paper's figures.
+
+    Stopped or killed, it goes on with the same command; a run that fails costs that run only. On several GPUs, one run
+    on each. Writes table.md, table.csv, table.json (with what made every number) and table.png.
+    """
+    from hlss.jobs.table import make_table
+
+    _say(make_table(what, seeds=seeds, folds=folds, against=against, out=out, overrides=change or [], run=run))
 
 
 @app.command(epilog=_example("hlss phantom slides --layout pyramid patients=7 slides=1 side=40 tile_px=256"))

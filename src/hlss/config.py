@@ -37,11 +37,12 @@ PartT = TypeVar("PartT", bound=Part)
 
 
 def read_settings(path: Path, model: type[PartT], overrides: Iterable[str] = ()) -> PartT:
-    """Read a YAML file into `model`; `base:` names a file whose settings it changes; then `key.path=value` overrides.
+    """Read a YAML file into `model`; `base:` names a file whose settings it changes, or several, each of which changes
+    those before it; then `key.path=value` overrides.
 
     Raises UserError, naming file, field and remedy, where the file is missing, is no YAML mapping, or does not fit.
     """
-    return validate(overridden(_read_tree(path, seen=()), overrides), model, where=path)
+    return validate(overridden(read_tree(path), overrides), model, where=path)
 
 
 def overridden(tree: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
@@ -69,7 +70,8 @@ def settings_hash(settings: Part, exclude: set[str] = frozenset()) -> str:  # ty
     return digest(settings.model_dump(mode="json", exclude=exclude))
 
 
-def _read_tree(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
+def read_tree(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """The settings of a YAML file laid over those of its bases. seen: files that lead to it, none of them again."""
     path = Path(path)
     if path.resolve() in seen:
         raise UserError("`base:` leads in a circle", where=path, fix="Let one of the files stand on its own.")
@@ -81,10 +83,11 @@ def _read_tree(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
         raise UserError(f"not valid YAML: {error}", where=path) from error
     if not isinstance(tree, dict):
         raise UserError("settings must be a mapping (`key: value` lines)", where=path)
-    base = tree.pop("base", None)
-    if base is None:
-        return tree
-    return _merged(_read_tree(path.parent / str(base), (*seen, path.resolve())), tree)
+    bases = tree.pop("base", None)
+    result: dict[str, Any] = {}
+    for base in bases if isinstance(bases, list) else [] if bases is None else [bases]:
+        result = _merged(result, read_tree(path.parent / str(base), (*seen, path.resolve())))
+    return _merged(result, tree)
 
 
 def _merged(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:

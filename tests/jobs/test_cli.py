@@ -109,7 +109,7 @@ def mistake(capsys, *arguments):
         ("train.stepz=3", "unknown key `train.stepz`"),
         ("train.steps=many", "`train.steps`"),
         ("train.lr=-1", "`train.lr`"),
-        ("objective=hls", "unknown objective 'hls'. Known: hidisc, hlss"),
+        ("objective=hls", "unknown objective 'hls'. Known: byol, hidisc, hlss, simclr"),
         ("cohort.name=folder", "unknown cohort source 'folder'"),
         ("steps", "is no override"),
         ("language=null", "needs text"),

@@ -1,0 +1,78 @@
+"""`hlss table`: run what is missing, score it all, and set it beside the paper."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hlss.errors import UserError
+from hlss.files import replacing, write_json
+from hlss.jobs.setup import Say
+from hlss.jobs.table_picture import show_table
+from hlss.jobs.table_runs import Failures, facts_of, make_runs, refuse_others
+from hlss.jobs.table_scores import Scores, rows_of, score
+from hlss.jobs.table_show import as_json, comma_separated, markdown
+from hlss.jobs.table_spec import Planned, TableSpec, compared, planned, read_table
+from hlss.jobs.train import say_once
+
+
+def make_table(
+    paths: Sequence[Path],
+    *,
+    seeds: str | None = None,
+    folds: str | None = None,
+    against: Sequence[str] | None = None,
+    out: Path | None = None,
+    overrides: Sequence[str] = (),
+    run: bool = True,
+    say: Say = say_once,
+) -> Path:
+    """Make the table of a table file or of experiments; returns its Markdown file.
+
+    seeds, folds: as "0,1,2", in place of the table's; overrides: of every experiment; run: False makes no run, only
+    the table of what there is. Raises UserError, after the table is written, where rows are not complete; Stopped.
+    """
+    numbers = {"seeds": _numbers("--seeds", seeds), "folds": _numbers("--folds", folds), "against": against or None}
+    spec, usual = read_table(paths, {name: value for name, value in numbers.items() if value is not None})
+    folder = out or usual
+    runs = spec.runs if spec.runs is not None and out is None else folder / "runs"
+    plan = planned(spec, runs, overrides)
+    references = compared(spec, plan)
+    refuse_others(plan)
+    todo = [one for one in plan if facts_of(one.experiment) is None] if run else []
+    say(f"{len(plan)} runs, {len(plan) - len(todo)} of them made already" if run else f"{len(plan)} runs, making none")
+    failures = make_runs(todo, say)
+    rows = rows_of(plan, failures)
+    path = _written(spec, score(rows, references, runs, say), references, folder)
+    print(path.read_text())
+    if run:
+        _refuse_incomplete(plan, failures, path)
+    return path
+
+
+def _written(spec: TableSpec, scores: Scores, references: Sequence[str], folder: Path) -> Path:
+    texts = {"table.md": markdown(spec, scores, references), "table.csv": comma_separated(spec, scores, references)}
+    for name, text in texts.items():
+        with replacing(folder / name) as temporary:
+            temporary.write_text(text)
+    write_json(folder / "table.json", as_json(spec, scores, references))
+    show_table(spec, scores, folder / "table.png")
+    return folder / "table.md"
+
+
+def _refuse_incomplete(plan: Sequence[Planned], failures: Failures, path: Path) -> None:
+    failed = [run for run in plan if run.folder in failures]
+    if failed:
+        raise UserError(
+            f"{len(failed)} of {len(plan)} runs failed, the table is not complete; {failed[0]}: "
+            f"{failures[failed[0].folder]}",
+            where=path,
+            fix="Mend the cause and run the same command again: it makes what is missing.",
+        )
+
+
+def _numbers(flag: str, text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise UserError(f"{text!r} is no list of numbers", where=flag, fix="Write it as 0,1,2.") from None
