@@ -121,6 +121,29 @@ def table(
     _say(make_table(what, seeds=seeds, folds=folds, against=against, out=out, overrides=change or [], run=run))
 
 
+@app.command(epilog=_example("hlss explain runs/hlss-1 runs/hidisc-1 --markers phantom --bank phantom"))
+def explain(
+    what: Annotated[list[Path], typer.Argument(help="Runs (all their tables), or tables: RUN/embeddings/NAME.")],
+    markers: Annotated[
+        str | None, typer.Option(help="Markers of each class: opensrh, glioma, phantom or a .yaml file.")
+    ] = None,
+    bank: Annotated[str | None, typer.Option(help="Bank of the profiles: a shipped one or a .yaml file.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to fill [explanations in the first run's folder].")] = None,
+    side: Annotated[Literal["test", "val", "train", "all"], typer.Option(help="Whose patches.")] = "test",
+    change: Annotated[list[str] | None, typer.Option("--set", help="Another setting, as in top=5.")] = None,
+) -> None:
+    """Ask what features say in words: class against markers, what marks each class, and whether that is true.
+
+    Every figure stands beside its interval or its null (classes permuted over patients, shuffled words). On drawn
+    tissue, --bank phantom also compares with what was drawn. The first table is what the others are compared with.
+    Prints tables; writes explanations.json, alignment.png and profile-NAME.png. --set takes resamples, permutations,
+    random_texts (draws), top (characteristics shown) and seed.
+    """
+    from hlss.jobs.explain import explain_tables
+
+    _say(explain_tables(what, markers, bank, out, side, change or []))
+
+
 @app.command(epilog=_example("hlss phantom slides --layout pyramid patients=7 slides=1 side=40 tile_px=256"))
 def phantom(
     out: Annotated[Path, typer.Argument(help="Folder to fill.")],

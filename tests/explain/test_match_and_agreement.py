@@ -2,9 +2,20 @@
 
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
-from hlss.explain.agreement import HIGH, LOW, agreement, by_factor, distractors, interval_of_mean
+from hlss.explain.agreement import (
+    HIGH,
+    LOW,
+    agreement,
+    by_factor,
+    distractors,
+    interval_of_mean,
+    mean_over,
+    resampled,
+)
+from hlss.explain.blocks import drawn
 from hlss.explain.match import match, standing
 
 
@@ -72,3 +83,35 @@ def test_resamples_with_too_few_of_a_kind_are_left_out() -> None:
     truth = np.repeat([0.9, 0.1, 0.1], 30)
     found = interval_of_mean([(np.arange(90.0), truth, "high")], np.repeat(["a", "b", "c"], 30), 60, 0)
     assert found == (0.0, 0.0)
+
+
+def test_rank_correlation_is_spearmans_in_every_resample() -> None:
+    """Against SciPy, with ties and unknown truths; the low end is turned round."""
+    rng = np.random.default_rng(11)
+    patients = np.repeat(np.arange(10), 12)
+    truth = rng.choice([0.0, 0.2, 0.5, 0.8, np.nan], size=120)
+    scores = np.round(np.nan_to_num(truth, nan=0.5) + rng.normal(0, 0.5, 120), 1)
+    known = np.isfinite(truth)
+    expected = spearmanr(scores[known], truth[known]).statistic
+    assert agreement("c", "f", "high", scores, truth).rank == pytest.approx(expected)
+    assert agreement("c", "f", "low", scores, truth).rank == pytest.approx(-expected)
+    (found,) = resampled([(scores, truth, "high")], patients, 20, 3, "rank")
+    for value, counts in zip(found, drawn(10, 20, 3)[:, patients], strict=True):
+        rows = np.repeat(np.arange(120), counts * known)
+        assert value == pytest.approx(spearmanr(scores[rows], truth[rows]).statistic)
+
+
+def test_rank_correlation_that_is_undefined_says_nothing() -> None:
+    truth = np.repeat([0.9, 0.1], 20)
+    constant = agreement("c", "f", "high", np.ones(40), truth)
+    assert (constant.rank, constant.auroc) == (None, pytest.approx(0.5))
+    assert agreement("c", "f", "high", np.arange(19.0), np.linspace(0, 1, 19)).rank is None
+    assert agreement("c", "f", "high", np.arange(40.0), np.full(40, np.nan)).rank is None
+    assert by_factor([constant], "rank") == {}
+    one = agreement("c", "f", "high", np.arange(40.0), np.linspace(0, 1, 40))
+    assert by_factor([one, constant], "rank") == {"f": pytest.approx(1)}
+
+
+def test_means_are_of_what_is_defined() -> None:
+    values = np.array([[1.0, np.nan, np.nan], [3.0, 5.0, np.nan]])
+    np.testing.assert_array_equal(mean_over(values), [2.0, 5.0, np.nan])

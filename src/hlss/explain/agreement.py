@@ -2,20 +2,28 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int64, Shaped
 from numpy import ndarray
 from sklearn.metrics import roc_auc_score
 
+from hlss.explain.blocks import drawn, interval_of
+
 HIGH, LOW = 0.6, 0.4  # a factor's value from which a patch has it, up to which it lacks it; between, it is not asked
 FEWEST = 20  # patches of either kind, below which nothing is said
+
+Asked = tuple[Float64[ndarray, " n"], Float64[ndarray, " n"], str]  # scores, truth (NaN: unknown), end
+
+Measure = Literal["auroc", "rank"]
 
 
 @dataclass(frozen=True)
 class Agreement:
     """Of one characteristic. auroc: chance that a patch which has what it names scores above one that lacks it; None
-    where fewer than FEWEST patches have it, or lack it.
+    where fewer than FEWEST patches have it, or lack it. rank: Spearman's correlation of score and factor over all
+    patches whose truth is known, turned round for the low end; None below FEWEST, or where one of them is constant.
     """
 
     characteristic: str
@@ -24,6 +32,7 @@ class Agreement:
     auroc: float | None
     having: int
     lacking: int
+    rank: float | None
 
 
 def agreement(
@@ -31,7 +40,17 @@ def agreement(
 ) -> Agreement:
     """scores of patches against the factor's true value there (NaN: unknown); end: high, or low (then few is much)."""
     has, lacks = _sides(truth, end)
-    return Agreement(characteristic, factor, end, auroc(scores, has, lacks), int(has.sum()), int(lacks.sum()))
+    once = np.ones((1, len(truth)), dtype=np.int64)
+    rank = float(_correlations(scores, truth, end, once)[0])
+    return Agreement(
+        characteristic,
+        factor,
+        end,
+        auroc(scores, has, lacks),
+        int(has.sum()),
+        int(lacks.sum()),
+        rank if np.isfinite(rank) else None,
+    )
 
 
 def auroc(scores: Float64[ndarray, " n"], has: Bool[ndarray, " n"], lacks: Bool[ndarray, " n"]) -> float | None:
@@ -42,12 +61,13 @@ def auroc(scores: Float64[ndarray, " n"], has: Bool[ndarray, " n"], lacks: Bool[
     return float(roc_auc_score(has[asked], scores[asked]))
 
 
-def by_factor(found: Sequence[Agreement]) -> dict[str, float]:
-    """Mean AUROC of each factor's characteristics, where there is any."""
+def by_factor(found: Sequence[Agreement], measure: Measure = "auroc") -> dict[str, float]:
+    """Mean AUROC (or `rank`) of each factor's characteristics, where there is any."""
     named: dict[str, list[float]] = {}
     for one in found:
-        if one.auroc is not None:
-            named.setdefault(one.factor, []).append(one.auroc)
+        value = getattr(one, measure)
+        if value is not None:
+            named.setdefault(one.factor, []).append(value)
     return {factor: float(np.mean(values)) for factor, values in named.items()}
 
 
@@ -67,22 +87,29 @@ def distractors(
 
 
 def interval_of_mean(
-    tables: Sequence[tuple[Float64[ndarray, " n"], Float64[ndarray, " n"], str]],
-    patients: Shaped[ndarray, " n"],
-    resamples: int,
-    seed: int,
+    tables: Sequence[Asked], patients: Shaped[ndarray, " n"], resamples: int, seed: int
 ) -> tuple[float, float] | None:
     """95 % interval of the mean AUROC over (scores, truth, end), patients resampled; None where none is defined."""
-    rng = np.random.default_rng(seed)
+    interval = interval_of(mean_over(resampled(tables, patients, resamples, seed)))
+    return None if interval is None else (interval.low, interval.high)
+
+
+def resampled(
+    tables: Sequence[Asked], patients: Shaped[ndarray, " n"], resamples: int, seed: int, measure: Measure = "auroc"
+) -> Float64[ndarray, "t r"]:
+    """AUROC or rank correlation of each (scores, truth, end) in each resample of the patients; NaN: undefined."""
     names, where = np.unique(patients, return_inverse=True)
-    drawn = [np.bincount(rng.integers(len(names), size=len(names)), minlength=len(names)) for _ in range(resamples)]
-    counts = np.stack(drawn)[:, where]
-    areas = np.stack([_areas(scores, *_sides(truth, end), counts) for scores, truth, end in tables])
-    defined = areas[:, np.isfinite(areas).any(axis=0)]
-    if not defined.size:
-        return None
-    low, high = np.percentile(np.nanmean(defined, axis=0), [2.5, 97.5])
-    return float(low), float(high)
+    counts = drawn(len(names), resamples, seed)[:, where]
+    if measure == "rank":
+        return np.stack([_correlations(scores, truth, end, counts) for scores, truth, end in tables])
+    return np.stack([_areas(scores, *_sides(truth, end), counts) for scores, truth, end in tables])
+
+
+def mean_over(values: Float64[ndarray, "t r"]) -> Float64[ndarray, " r"]:
+    """Mean over tables in each resample, of those that are defined there; NaN where none is."""
+    known = np.isfinite(values)
+    total, count = np.where(known, values, 0).sum(axis=0), known.sum(axis=0)
+    return np.divide(total, count, out=np.full(values.shape[1], np.nan), where=count > 0)
 
 
 def _sides(truth: Float64[ndarray, " n"], end: str) -> tuple[Bool[ndarray, " n"], Bool[ndarray, " n"]]:
@@ -106,3 +133,34 @@ def _areas(
     n_has, n_lacks = above.sum(axis=1), below.sum(axis=1)
     enough = (n_has >= FEWEST) & (n_lacks >= FEWEST)
     return np.where(enough, ordered / np.maximum(n_has * n_lacks, 1), np.nan)
+
+
+def _correlations(
+    scores: Float64[ndarray, " n"], truth: Float64[ndarray, " n"], end: str, counts: Int64[ndarray, "r n"]
+) -> Float64[ndarray, " r"]:
+    """Spearman's correlation of resamples in which each patch stands `counts` times; NaN below FEWEST patches, or
+    where all scores, or all truths, are equal.
+    """
+    known = np.isfinite(truth)
+    if not known.any():
+        return np.full(len(counts), np.nan)
+    weights = counts[:, known].astype(np.float64)
+    total = weights.sum(axis=1)
+    x, y = (_ranks(values[known], weights) for values in (scores, truth))
+    covariance, x_spread, y_spread = ((weights * a * b).sum(axis=1) for a, b in ((x, y), (x, x), (y, y)))
+    spread = np.sqrt(x_spread * y_spread)
+    found = np.divide(covariance, spread, out=np.full(len(counts), np.nan), where=spread > 0)
+    found[total < FEWEST] = np.nan
+    return found if end == "high" else -found
+
+
+def _ranks(values: Float64[ndarray, " n"], weights: Float64[ndarray, "r n"]) -> Float64[ndarray, "r n"]:
+    """Rank of each value where it stands `weights` times, less the mean rank; equal values share the mean of theirs."""
+    order = np.argsort(values, kind="stable")
+    new = np.r_[True, np.diff(values[order]) > 0]
+    per_value = np.add.reduceat(weights[:, order], np.flatnonzero(new), axis=1)
+    middle = np.cumsum(per_value, axis=1) - per_value / 2
+    ranks = np.empty_like(weights)
+    ranks[:, order] = middle[:, np.cumsum(new) - 1]
+    result: Float64[ndarray, "r n"] = ranks - weights.sum(axis=1, keepdims=True) / 2
+    return result

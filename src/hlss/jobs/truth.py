@@ -1,6 +1,6 @@
 """Explanations of drawn tissue against what was drawn: how far a run's features can be read in words."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,17 @@ from hlss.cohorts.phantom.factors import FACTORS
 from hlss.cohorts.phantom.truth import tile_truths
 from hlss.config import read_settings
 from hlss.evaluate.embedding_table import EmbeddingTable
+from hlss.evaluate.intervals import FEWEST_PATIENTS
 from hlss.experiment import Experiment
-from hlss.explain.agreement import Agreement, agreement, by_factor, distractors, interval_of_mean
+from hlss.explain.agreement import Agreement, Measure, agreement, by_factor, distractors, mean_over, resampled
+from hlss.explain.blocks import interval_of
 from hlss.explain.match import match
-from hlss.language.bank import read_bank
+from hlss.language.encode import Texts
 from hlss.language.factors import Truth, truth_of
 from hlss.types import LEVELS, Level
 
 _RESAMPLES = 200
+MEASURED: tuple[Measure, ...] = ("auroc", "rank")
 WHOLE_SLIDE = ("heterogeneity", "invasion")  # of a slide or patient, not to be seen in a tile
 
 
@@ -39,9 +42,13 @@ class Words:
         assert experiment.language is not None
         language = experiment.language
         texts = language.encoded(experiment.encoder.text(), experiment.cache / "texts")
-        bank = read_bank(language.bank)
+        return cls.written(texts, language.bank)
+
+    @classmethod
+    def written(cls, texts: Texts, bank: str) -> "Words":
+        """The same of texts at hand. Raises UserError where what their bank stands for is not known."""
         rows = {level: texts.rows[level].numpy() for level in LEVELS}
-        return cls(rows, {level: bank.names(level) for level in LEVELS}, truth_of(language.bank))
+        return cls(rows, {level: texts.bank.names(level) for level in LEVELS}, truth_of(bank))
 
 
 @dataclass(frozen=True)
@@ -54,8 +61,8 @@ class Asked:
 
 
 def asked_of(table: EmbeddingTable, cohort: Cohort, side: str = "test") -> Asked:
-    """The patches of a side, with their truth looked up in the cohort that drew them."""
-    kept = table.where(np.asarray(table["side"] == side))
+    """The patches of a side (`all`: of every side), with their truth looked up in the cohort that drew them."""
+    kept = table.where(np.asarray((table["side"] == side) | (side == "all")))
     rows = np.arange(cohort.n_tiles)
     slides = [cohort.slides[number] for number in cohort.tile_slide(rows)]
     places = zip(slides, *cohort.tile_xy_px0.T.tolist(), strict=True)
@@ -64,11 +71,61 @@ def asked_of(table: EmbeddingTable, cohort: Cohort, side: str = "test") -> Asked
     return Asked(kept.features, np.asarray(kept["patient"]), tile_truths(cohort, wanted))
 
 
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """Agreement of each characteristic that names something drawn; resampled: by measure, t characteristics in each
+    resample of the patients; distractors: mean AUROC of those that name nothing.
+    """
+
+    found: Sequence[Agreement]
+    patients: tuple[str, ...]
+    resampled: Mapping[Measure, Float64[ndarray, "t r"]]
+    distractors: float | None
+
+    def mean(self, measure: Measure = "auroc") -> float | None:
+        """Over all characteristics for which it is defined."""
+        known = [value for one in self.found if (value := getattr(one, measure)) is not None]
+        return float(np.mean(known)) if known else None
+
+    def interval(self, measure: Measure = "auroc", factor: str | None = None) -> tuple[float, float] | None:
+        """95 % interval of the mean (of one factor's characteristics), patients resampled; None below 10 patients."""
+        if len(self.patients) < FEWEST_PATIENTS:
+            return None
+        kept = [factor is None or one.factor == factor for one in self.found]
+        interval = interval_of(mean_over(self.resampled[measure][kept]))
+        return None if interval is None else (interval.low, interval.high)
+
+    def mean_resampled(self, measure: Measure) -> Float64[ndarray, " r"]:
+        """The mean over characteristics in each resample of the patients."""
+        return mean_over(self.resampled[measure])
+
+    def to_json(self) -> dict[str, Any]:
+        factors = {measure: by_factor(self.found, measure) for measure in MEASURED}
+        return {
+            "mean_auroc": self.mean(),
+            "interval": self.interval(),
+            "by_factor": factors["auroc"],
+            "by_factor_interval": {name: self.interval("auroc", name) for name in factors["auroc"]},
+            "mean_rank": self.mean("rank"),
+            "rank_interval": self.interval("rank"),
+            "rank_by_factor": factors["rank"],
+            "rank_by_factor_interval": {name: self.interval("rank", name) for name in factors["rank"]},
+            "distractors": self.distractors,
+            "characteristics": [asdict(one) for one in self.found],
+        }
+
+
 def agreement_of(asked: Asked, words: Words, seed: int = 0) -> dict[str, Any]:
-    """AUROC of every characteristic against its factor; means by factor, over factors with interval, of distractors.
+    """AUROC and rank correlation of every characteristic with its factor; means by factor and over factors, with
+    intervals; mean AUROC of distractors.
 
     None where too few patches have, or lack, what is asked for.
     """
+    return measured(asked, words, seed).to_json()
+
+
+def measured(asked: Asked, words: Words, seed: int = 0) -> Measured:
+    """Every characteristic of a tile's factors against the truth of these patches."""
     column = {name: asked.truth[:, number] for number, name in enumerate(FACTORS)}
     found: list[Agreement] = []
     scored, empty = [], {}
@@ -81,16 +138,13 @@ def agreement_of(asked: Asked, words: Words, seed: int = 0) -> dict[str, Any]:
             elif truth.end is not None and truth.factor not in WHOLE_SLIDE:
                 found.append(agreement(name, truth.factor, truth.end, scores[:, number], column[truth.factor]))
                 scored.append((scores[:, number], column[truth.factor], truth.end))
-    known = [one.auroc for one in found if one.auroc is not None]
-    visible = {name: values for name, values in column.items() if name not in WHOLE_SLIDE}
-    false = distractors(empty, visible)
-    return {
-        "mean_auroc": float(np.mean(known)) if known else None,
-        "interval": interval_of_mean(scored, asked.patients, _RESAMPLES, seed),
-        "by_factor": by_factor(found),
-        "distractors": float(np.mean(list(false.values()))) if false else None,
-        "characteristics": [asdict(one) for one in found],
-    }
+    false = distractors(empty, {name: values for name, values in column.items() if name not in WHOLE_SLIDE})
+    return Measured(
+        found,
+        tuple(np.unique(asked.patients.astype(str)).tolist()),
+        {measure: resampled(scored, asked.patients, _RESAMPLES, seed, measure) for measure in MEASURED},
+        float(np.mean(list(false.values()))) if false else None,
+    )
 
 
 def experiment_of(run: Path) -> Experiment:
