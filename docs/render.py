@@ -33,6 +33,8 @@ def _figures(path: Path) -> str:
     found = json.loads(text)
     if "judged" in found:
         return _judged(found)
+    if "agreement" in found:
+        return _agreement(found)
     return _evaluation(found) if "results" in found else _plain(found)
 
 
@@ -136,6 +138,23 @@ def _judged(found: Mapping[str, Any]) -> str:
     )
     lines += ["", "; ".join(origin) + ".", ""]
     return "\n".join(lines)
+
+
+def _agreement(found: Mapping[str, Any]) -> str:
+    """AUROC of words against what was drawn, by checkpoint and factor."""
+    names, runs = list(found["agreement"]), list(found["agreement"].values())
+    lines = [_row(["", *names]), _row(["---"] * (1 + len(names)))]
+    means = [f"{_number(one['mean_auroc'])} [{', '.join(map(_number, one['interval']))}]" for one in runs]
+    lines.append(_row(["**mean over factors** [95 %, patients resampled]", *means]))
+    lines.extend(
+        _row([factor.replace("_", " "), *(_number(one["by_factor"].get(factor)) for one in runs)])
+        for factor in runs[0]["by_factor"]
+    )
+    lines.append(_row(["distractors (0.5: chance)", *(_number(one["distractors"]) for one in runs)]))
+    facts = found["provenance"]
+    return "\n".join(
+        [*lines, "", f"Command: `{facts['command']}`; code {facts['code_version']}; {facts['hardware']}.", ""]
+    )
 
 
 def _module(command: str) -> str:
