@@ -31,11 +31,18 @@ class Places(TileSource):
 
 @pytest.fixture
 def make_cohort() -> Callable[..., Cohort]:
-    """patients: for each, the sides (in tiles) of its slides' images; labels: of each patient."""
+    """patients: for each, the sides (in tiles) of its slides' images; labels, sites: of each patient."""
 
-    def make(patients, labels=None, broken=(), tile_px=16) -> Cohort:
+    def make(patients, labels=None, broken=(), tile_px=16, sites=None) -> Cohort:
         images = [
-            ImageRow(f"p{p:07d}", f"p{p:07d}-s{s}", side * tile_px, side * tile_px, labels[p] if labels else None)
+            ImageRow(
+                f"p{p:07d}",
+                f"p{p:07d}-s{s}",
+                side * tile_px,
+                side * tile_px,
+                labels[p] if labels else None,
+                sites[p] if sites else None,
+            )
             for p, sides in enumerate(patients)
             for s, side in enumerate(sides)
         ]

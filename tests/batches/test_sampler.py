@@ -95,3 +95,41 @@ def test_balance_gives_quotas_without_repeats(make_cohort):
         assert counts[2] >= 4
     with pytest.raises(UserError, match="balance needs labels"):
         Sampler(make_cohort([[1]] * 4), SamplerSpec(patients=4, balanced=True), seed=0)
+
+
+def test_batches_by_site_have_patients_of_one_site_each_as_often_as_it_can(make_cohort):
+    sites = ["a"] * 9 + ["b"] * 4 + ["c"] * 2 + [None]
+    cohort = make_cohort([[2]] * 16, sites=sites)
+    sampler = Sampler(cohort, SamplerSpec(patients=4, slides=1, by_site=True), seed=1)
+    assert "3 of 16 patients meet in batches of mixed sites" in sampler.notices[0]
+    assert sampler.steps_per_epoch == 4  # two of a, one of b, one of all others, filled up
+    orders = set()
+    for epoch in range(6):
+        met = [sampler.plan(4 * epoch + step).patients for step in range(4)]
+        seen = [{sites[patient] for patient in batch} for batch in met]
+        assert sorted(map(len, seen))[:3] == [1, 1, 1]
+        assert [seen.count({"a"}), seen.count({"b"})] == [2, 1]
+        mixed = next(batch for batch, of in zip(met, seen, strict=True) if len(of) > 1)
+        assert {13, 14, 15} < set(mixed.tolist())
+        assert all(len(set(batch.tolist())) == 4 for batch in met)
+        of_a = np.concatenate([batch for batch, of in zip(met, seen, strict=True) if of == {"a"}])
+        assert len(set(of_a.tolist())) == 8  # nobody twice in an epoch
+        orders.add(tuple("".join(sorted(map(str, of))) for of in seen))
+    assert len(orders) > 1
+
+
+def test_ranks_share_a_batch_of_one_site(make_cohort):
+    cohort = make_cohort([[2]] * 12, sites=["a", "b"] * 6)
+    spec = SamplerSpec(patients=6, slides=1, by_site=True)
+    whole, shares = Sampler(cohort, spec, seed=1), Sampler(cohort, spec, seed=1, world=2)
+    for step in range(4):
+        parts = [shares.plan(step, rank).patients for rank in range(2)]
+        assert np.concatenate(parts).tolist() == whole.plan(step).patients.tolist()
+        assert len(set(whole.plan(step).patients % 2)) == 1
+
+
+def test_batches_by_site_that_cannot_be_made_say_why(make_cohort):
+    with pytest.raises(UserError, match="no site has the 3 patients"):
+        Sampler(make_cohort([[2]] * 4, sites=["a", "a", "b", "b"]), SamplerSpec(patients=3, by_site=True), seed=0)
+    with pytest.raises(ValueError, match="at once"):
+        SamplerSpec(balanced=True, by_site=True)

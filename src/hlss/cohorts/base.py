@@ -159,6 +159,11 @@ class Cohort:
         return _only_label(self.slide_patient[self.image_slide], self.image_label, len(self.patients))
 
     @cached_property
+    def patient_site(self) -> Int64[ndarray, " n_patients"]:
+        """The one site of each patient's images; −1 where they have none or several."""
+        return _only_label(self.slide_patient[self.image_slide], self.image_site, len(self.patients))
+
+    @cached_property
     def fingerprint(self) -> str:
         """Short hash of the tables and of what the pixels are made from; independent of name and place."""
         names = [self.tile_px, self.mpp, self.patients, self.slides, self.classes, self.sites, self.splits]
