@@ -43,6 +43,9 @@ def embed(
     run: RunDir,
     checkpoint: Annotated[str, typer.Option(help="start, best, last, midway (of start and last) or a step.")] = "last",
     out: Annotated[Path | None, typer.Option(help="Folder of the table [RUN/embeddings/CHECKPOINT].")] = None,
+    view: Annotated[
+        int | None, typer.Option(min=1, help="Embed an augmented view with this number instead of the tiles.")
+    ] = None,
     overrides: Overrides = None,
 ) -> None:
     """Embed every patch of a run's cohort (or of another: cohort.path=...) with one of its checkpoints.
@@ -51,7 +54,7 @@ def embed(
     """
     from hlss.jobs.embed import embed_run
 
-    _say(embed_run(run, checkpoint, out, overrides or []))
+    _say(embed_run(run, checkpoint, out, overrides or [], view))
 
 
 @app.command(epilog=_example("hlss evaluate runs/hlss-*/embeddings/* --against start --out runs/hlss.json"))

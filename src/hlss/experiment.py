@@ -1,10 +1,11 @@
 """An experiment: everything that makes a run, as one short YAML file."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, SerializeAsAny
 
+from hlss.batches.features import FeatureViews
 from hlss.batches.recipe import ViewSpec
 from hlss.batches.sampler import SamplerSpec
 from hlss.cohorts.pack import PackRecipe
@@ -29,6 +30,13 @@ class LoaderSpec(Part):
     pack: PackRecipe | None = PackRecipe()
 
 
+def _views(given: Any) -> Any:
+    """Of pixels or of stored features: the preset tells, and each has its own settings."""
+    if not isinstance(given, dict):
+        return given
+    return (FeatureViews if given.get("preset") == "features" else ViewSpec).model_validate(given)
+
+
 class Experiment(Part):
     """One run: who, what is seen, what is learnt, how long.
 
@@ -43,7 +51,7 @@ class Experiment(Part):
     cohort: choice(COHORTS)  # type: ignore[valid-type]
     split: SplitSpec = SplitSpec()
     batches: SamplerSpec = SamplerSpec()
-    views: ViewSpec = ViewSpec()
+    views: Annotated[SerializeAsAny[ViewSpec | FeatureViews], BeforeValidator(_views)] = ViewSpec()
     loader: LoaderSpec = LoaderSpec()
     encoder: choice(ENCODERS)  # type: ignore[valid-type]
     language: LanguageSpec | None = None

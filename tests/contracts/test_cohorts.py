@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from stored_features import hdf5_cohort, table
 
-from hlss.cohorts.base import Cohort, CohortSpec
+from hlss.cohorts.base import Cohort, CohortSpec, FeatureSource
 from hlss.cohorts.splits import SplitSpec, split
 from hlss.config import validate
 from hlss.registry import COHORTS
@@ -25,8 +26,17 @@ def manifest(folder: Path) -> dict[str, Any]:
     return {"path": folder / "m.csv", "tile_px": 16}
 
 
+def embeddings(folder: Path) -> dict[str, Any]:
+    table().write(folder / "table")
+    return {"path": folder / "table"}
+
+
 # Settings of sources that cannot be opened as they come, or not quickly.
-SETTINGS: Mapping[str, Callable[[Path], dict[str, Any]]] = {"manifest": manifest}
+SETTINGS: Mapping[str, Callable[[Path], dict[str, Any]]] = {
+    "manifest": manifest,
+    "embeddings": embeddings,
+    "features_hdf5": hdf5_cohort,
+}
 
 
 @pytest.fixture(params=list(COHORTS))
@@ -79,31 +89,48 @@ def test_patients_stand_on_one_side_only(cohort: Cohort) -> None:
     assert set(sides["train"].patients) | set(sides["test"].patients) == set(cohort.patients)
 
 
-def test_tiles_are_rgb_bytes_and_the_same_each_time(cohort: Cohort) -> None:
+def content(cohort: Cohort, row: int) -> np.ndarray:
+    """Pixels of a tile, or its stored features."""
+    return cohort.features(np.array([row]))[0] if cohort.holds_features else cohort.read_tile(row)
+
+
+def test_tiles_are_rgb_bytes_or_finite_features(cohort: Cohort) -> None:
+    found = content(cohort, cohort.n_tiles - 1)
+    if not isinstance(cohort.source, FeatureSource):
+        assert found.shape == (cohort.tile_px, cohort.tile_px, 3)
+        assert found.dtype == np.uint8
+        return
+    assert found.shape == (cohort.source.dim,)
+    assert found.dtype == np.float32
+    for view in range(cohort.source.views):
+        assert np.isfinite(cohort.features(np.arange(cohort.n_tiles), view)).all()
+
+
+def test_tiles_are_fresh_and_the_same_each_time(cohort: Cohort) -> None:
     for row in (0, cohort.n_tiles // 2, cohort.n_tiles - 1):
-        tile = cohort.read_tile(row)
-        assert tile.shape == (cohort.tile_px, cohort.tile_px, 3)
-        assert tile.dtype == np.uint8
+        tile = content(cohort, row)
         assert tile.flags.writeable
-        assert np.array_equal(tile, cohort.read_tile(row))
+        kept = tile.copy()
+        tile[...] = 0
+        assert np.array_equal(kept, content(cohort, row))
 
 
 def test_opening_again_gives_the_same_cohort(spec: CohortSpec, cohort: Cohort) -> None:
     again = spec.open()
     assert again.fingerprint == cohort.fingerprint
-    assert np.array_equal(again.read_tile(0), cohort.read_tile(0))
+    assert np.array_equal(content(again, 0), content(cohort, 0))
 
 
 def test_it_travels_to_workers(cohort: Cohort) -> None:
     copy = pickle.loads(pickle.dumps(cohort))
-    assert np.array_equal(copy.read_tile(cohort.n_tiles - 1), cohort.read_tile(cohort.n_tiles - 1))
+    assert np.array_equal(content(copy, cohort.n_tiles - 1), content(cohort, cohort.n_tiles - 1))
 
 
-def test_a_sub_cohort_reads_its_parents_pixels(cohort: Cohort) -> None:
+def test_a_sub_cohort_reads_what_its_parent_does(cohort: Cohort) -> None:
     last = len(cohort.patients) - 1
     part = cohort.keep_patients([last])
     rows = np.flatnonzero(cohort.tile_patient(np.arange(cohort.n_tiles)) == last)
     assert part.n_tiles == len(rows)
     assert part.patients == (cohort.patients[last],)
-    assert np.array_equal(part.read_tile(0), cohort.read_tile(int(rows[0])))
+    assert np.array_equal(content(part, 0), content(cohort, int(rows[0])))
     assert part.fingerprint != cohort.fingerprint

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hlss.evaluate.embedding_table import EmbeddingTable
+from hlss.embedding_table import EmbeddingTable
 from hlss.evaluate.scores import Predictions
 
 MakeTable = Callable[..., EmbeddingTable]

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from hlss.embedding_table import EmbeddingTable
 from hlss.errors import UserError
-from hlss.evaluate.embedding_table import EmbeddingTable
 from hlss.evaluate.fold import by_side
 from hlss.evaluate.knn import Protocol, knn_probabilities
 from hlss.evaluate.neighbours import Neighbours

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from hlss.evaluate.embedding_table import EmbeddingTable
+from hlss.embedding_table import EmbeddingTable
 from hlss.evaluate.units import Units
 from hlss.explain.alignment_matrix import alignment
 from hlss.explain.blocks import Blocks, drawn, units_at

@@ -9,7 +9,7 @@ import pytest
 
 from hlss.cohorts.phantom.factors import FACTORS
 from hlss.cohorts.phantom.spec import PhantomSpec
-from hlss.evaluate.embedding_table import EmbeddingTable
+from hlss.embedding_table import EmbeddingTable
 from hlss.explain.match import match
 from hlss.jobs import demo as demo_job
 from hlss.jobs.demo import contact_sheet, run_demo

@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 
 from hlss.cli import app, main
 from hlss.config import read_settings, write_settings
+from hlss.embedding_table import EmbeddingTable
 from hlss.encoders.random import RandomEncoder
 from hlss.errors import UserError
-from hlss.evaluate.embedding_table import EmbeddingTable
 from hlss.experiment import Experiment
 from hlss.jobs.class_prompts import prompts_of, read_prompts
 

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 from hlss.cli import app, main
 from hlss.cohorts.phantom.factors import FACTORS
 from hlss.config import read_settings, write_settings
+from hlss.embedding_table import EmbeddingTable
 from hlss.encoders.tiny import TinyText
-from hlss.evaluate.embedding_table import EmbeddingTable
 from hlss.experiment import Experiment
 from hlss.explain.alignment_matrix import QUANTILES
 from hlss.jobs.explain import NO_CLAIM

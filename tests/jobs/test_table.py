@@ -17,8 +17,8 @@ import yaml
 from typer.testing import CliRunner
 
 from hlss.cli import app, main
+from hlss.embedding_table import EmbeddingTable
 from hlss.errors import UserError
-from hlss.evaluate.embedding_table import EmbeddingTable
 from hlss.jobs import table_runs
 from hlss.jobs.table import make_table
 from hlss.jobs.table_runs import facts_of, make_runs

@@ -10,12 +10,13 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Int64, UInt8
+from jaxtyping import Float, Int64, UInt8
 from numpy import ndarray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from hlss.batches.draw import ViewParams, draw
+from hlss.batches.identity import identities, shape_of
 from hlss.batches.keyed import generator
 from hlss.batches.opencv import evaluation_view, views_of
 from hlss.batches.recipe import ViewSpec
@@ -23,10 +24,10 @@ from hlss.batches.sampler import BatchPlan, Sampler
 from hlss.batches.torch_views import views_of_batch
 from hlss.cohorts.base import Cohort, UnreadableTile
 from hlss.errors import UserError
-from hlss.types import Level, ViewBatch
+from hlss.types import ViewBatch
 
 Executor = Literal["opencv", "torch"]
-_VIEWS, _REPLACE = 11, 12  # what a generator is for: the first key after the seed
+_VIEWS, _REPLACE, _STORED = 11, 12, 14  # what a generator is for: the first key after the seed
 _FEW = 24  # items for which starting workers costs more than it saves
 _TRIES = 8  # tiles tried in place of an unreadable one
 
@@ -65,18 +66,8 @@ class BatchStream:
         pixels = item.pixels
         if item.params is not None:
             pixels = views_of_batch(pixels.to(self.device), item.params, n_views, self.input_px)
-        shape = (*plan.tiles.shape, n_views)
-        rows = plan.tiles.reshape(-1)
-        numbers = {
-            Level.PATCH: rows,
-            Level.SLIDE: self.cohort.tile_slide(rows),
-            Level.PATIENT: self.cohort.tile_patient(rows),
-        }
-        ids = {level: _repeated(number, shape) for level, number in numbers.items()}
-        labels = (
-            torch.from_numpy(self.cohort.tile_label(rows).reshape(plan.tiles.shape)) if self.cohort.classes else None
-        )
-        return ViewBatch(pixels.view(*shape, *pixels.shape[1:]), ids, labels)
+        ids, labels = identities(self.cohort, plan, n_views)
+        return ViewBatch(pixels.view(*shape_of(plan, n_views), *pixels.shape[1:]), ids, labels)
 
 
 def tiles(
@@ -86,14 +77,35 @@ def tiles(
     batch: int,
     workers: int = 0,
     unreadable: dict[str, str] | None = None,
-) -> Iterator[tuple[Int64[ndarray, " b"], UInt8[Tensor, "b 3 p p"]]]:
-    """The deterministic views of these tiles in order, by `batch`. Unreadable ones are left out and noted."""
+    drawn: "DrawnView | None" = None,
+) -> Iterator[tuple[Int64[ndarray, " b"], UInt8[Tensor, "b 3 p p"] | Float[Tensor, "b d"]]]:
+    """The deterministic views of these tiles in order, by `batch` (or drawn ones); stored features as they are.
+    Unreadable tiles are left out and noted.
+    """
     chunks = [rows[i : i + batch] for i in range(0, len(rows), batch)]
-    for kept, pixels, problems in _loaded(_Tiles(cohort, chunks, input_px), range(len(chunks)), workers):
+    if cohort.holds_features:
+        yield from ((chunk, torch.from_numpy(cohort.features(chunk))) for chunk in chunks)
+        return
+    for kept, pixels, problems in _loaded(_Tiles(cohort, chunks, input_px, drawn), range(len(chunks)), workers):
         if unreadable is not None:
             unreadable |= problems
         if len(kept):
             yield kept, pixels
+
+
+@dataclass(frozen=True)
+class DrawnView:
+    """View `number` of any tile, drawn as for training: by (seed, number, image, place), whoever asks in what order."""
+
+    views: ViewSpec
+    seed: int
+    number: int
+
+    def of(self, cohort: Cohort, row: int, tile: UInt8[ndarray, "h h 3"], input_px: int) -> UInt8[ndarray, "3 p p"]:
+        image, place = int(cohort.image_number[cohort.tile_image[row]]), cohort.tile_xy_px0[row].tolist()
+        keys = generator(self.seed, _STORED, self.number, image, *place)
+        seen: UInt8[ndarray, "1 3 p p"] = views_of(tile, draw(self.views, [keys], 1), 0, 1, input_px)
+        return seen[0]
 
 
 @dataclass
@@ -178,17 +190,23 @@ class _Tiles(Dataset[tuple[ndarray, Tensor, dict[str, str]]]):
     cohort: Cohort
     chunks: list[ndarray]
     input_px: int
+    drawn: DrawnView | None
 
     def __getitem__(self, index: int) -> tuple[ndarray, Tensor, dict[str, str]]:
         kept, pixels, problems = [], [], {}
         for row in self.chunks[index].tolist():
             try:
-                pixels.append(evaluation_view(self.cohort.read_tile(row), self.input_px))
+                pixels.append(self._seen(row, self.cohort.read_tile(row)))
                 kept.append(row)
             except UnreadableTile as error:
                 problems[tile_name(self.cohort, row)] = error.reason
         stacked = torch.from_numpy(np.stack(pixels)) if pixels else torch.empty(0, dtype=torch.uint8)
         return np.array(kept, dtype=np.int64), stacked, problems
+
+    def _seen(self, row: int, tile: ndarray) -> ndarray:
+        if self.drawn is None:
+            return evaluation_view(tile, self.input_px)
+        return self.drawn.of(self.cohort, row, tile, self.input_px)
 
 
 def tile_name(cohort: Cohort, row: int) -> str:
@@ -227,7 +245,3 @@ def _begin_worker(number: int) -> None:
     cv2.setNumThreads(1)
     for asked_to_stop in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
         signal.signal(asked_to_stop, signal.SIG_IGN)  # the parent decides, and its end ends the workers
-
-
-def _repeated(numbers: ndarray, shape: tuple[int, ...]) -> Tensor:
-    return torch.from_numpy(numbers.reshape(shape[:-1])).unsqueeze(-1).expand(shape)

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Int, Int32, Int64, UInt8
+from jaxtyping import Bool, Float32, Int, Int32, Int64, UInt8
 from numpy import ndarray
 from pydantic import Field
 
@@ -28,13 +28,13 @@ class UnreadableTile(UserError):  # noqa: N818 — what it is, not that it is an
         return UnreadableTile, (self.path, self.reason)
 
 
-class TileSource(ABC):
-    """Where pixels come from. It numbers its own images, and must survive pickling (workers get a copy)."""
+class Source(ABC):
+    """Where the contents of tiles come from. It numbers its own images, and must survive pickling, for workers."""
 
     @property
     @abstractmethod
     def fingerprint(self) -> str:
-        """Short hash of what the pixels are made from; the same on every machine that holds the same data."""
+        """Short hash of what it holds; the same on every machine that holds the same data."""
 
     @property
     def freshness(self) -> str:
@@ -45,6 +45,10 @@ class TileSource(ABC):
     def image_name(self, image: int) -> str:
         """What to call an image in a message: its path, mostly."""
 
+
+class TileSource(Source):
+    """Where pixels come from."""
+
     @abstractmethod
     def read(
         self, image: int, xy_px0: tuple[int, int], tile_px: int, mpp: float | None
@@ -52,6 +56,20 @@ class TileSource(ABC):
         """RGB pixels of the square tile whose top-left corner lies at `xy_px0` (level-0 px of the image), resampled
         to `mpp` µm/px (None: as stored). A fresh array. Raises UnreadableTile.
         """
+
+
+class FeatureSource(Source):
+    """Where stored features come from: one row a tile, in one or several stored views of the same tiles.
+
+    dim: length of a feature; views: how many are stored of each tile, the first being the tile as it is.
+    """
+
+    dim: int
+    views: int
+
+    @abstractmethod
+    def features(self, rows: Int64[ndarray, " n"], views: Int64[ndarray, " n"]) -> Float32[ndarray, "n d"]:
+        """Features of these stored rows, each in the view asked for. A fresh array."""
 
 
 class CohortSpec(Part):
@@ -69,9 +87,9 @@ class CohortSpec(Part):
 
 @dataclass(frozen=True, eq=False)
 class Cohort:
-    """Who and where, never pixels. Everything listed has at least one tile. Numbers are positions in the tuples.
+    """Who and where, never contents. Everything listed has at least one tile. Numbers are positions in the tuples.
 
-    name, source:     what it is called, and where its pixels come from.
+    name, source:     what it is called, and where its pixels, or its stored features, come from.
     tile_px, mpp:     side (px) and resolution (µm/px; None: as stored) of every tile.
     patients, slides: ids, strings, unique (a slide is called `patient/slide` where its own id would clash).
     classes, sites, splits: names; a sub-cohort keeps them all, so that class 2 stays class 2.
@@ -79,12 +97,13 @@ class Cohort:
     patient_split:    split number each patient was given by the data, −1: none.
     image_*:          of each image: slide, label (−1: none), site (−1: none), and its number in the source.
     tile_image, tile_xy_px0: of each tile: its image, and its top-left corner in level-0 px of that image.
+    tile_stored:      of each tile: its row in a FeatureSource; None where the source gives pixels.
     notices:          what a user should know (images left out for their size, say).
     problems:         images that cannot be read: (path, reason).
     """
 
     name: str
-    source: TileSource
+    source: Source
     tile_px: int
     mpp: float | None
     patients: tuple[str, ...]
@@ -100,6 +119,7 @@ class Cohort:
     image_number: Int64[ndarray, " n_images"]
     tile_image: Int32[ndarray, " n_tiles"]
     tile_xy_px0: Int32[ndarray, "n_tiles 2"]
+    tile_stored: Int64[ndarray, " n_tiles"] | None = None
     notices: tuple[str, ...] = ()
     problems: tuple[tuple[str, str], ...] = ()
 
@@ -112,9 +132,17 @@ class Cohort:
                 object.__setattr__(self, field.name, frozen)
 
     def __str__(self) -> str:
-        resolution = "stored resolution" if self.mpp is None else f"{self.mpp:g} µm/px"
         counts = f"{len(self.patients)} patients, {len(self.slides)} slides, {self.n_images} images"
+        if isinstance(self.source, FeatureSource):
+            times = "" if self.source.views == 1 else f" in {self.source.views} views"
+            return f"{self.name}: {counts}, {self.n_tiles} tiles as {self.source.dim} features each{times}"
+        resolution = "stored resolution" if self.mpp is None else f"{self.mpp:g} µm/px"
         return f"{self.name}: {counts}, {self.n_tiles} tiles of {self.tile_px} px at {resolution}"
+
+    @property
+    def holds_features(self) -> bool:
+        """Whether it has stored features instead of pixels."""
+        return isinstance(self.source, FeatureSource)
 
     @property
     def n_images(self) -> int:
@@ -176,11 +204,19 @@ class Cohort:
 
     def read_tile(self, row: int) -> UInt8[ndarray, "tile_px tile_px 3"]:
         """RGB pixels of a tile, a fresh array. Raises UnreadableTile, naming file and reason."""
+        if not isinstance(self.source, TileSource):
+            raise UserError("this cohort has features, not pixels", where=self.name, fix="Set encoder: adapter.")
         if not 0 <= row < self.n_tiles:
             raise IndexError(f"tile {row} of a cohort of {self.n_tiles}")
         x_px0, y_px0 = self.tile_xy_px0[row].tolist()
         number = int(self.image_number[self.tile_image[row]])
         return self.source.read(number, (x_px0, y_px0), self.tile_px, self.mpp)
+
+    def features(self, rows: Int[ndarray, " n"], views: Int64[ndarray, " n"] | int = 0) -> Float32[ndarray, "n d"]:
+        """Stored features of tiles, each in the stored view asked for (0: the tile as it is), a fresh array."""
+        if self.tile_stored is None or not isinstance(self.source, FeatureSource):
+            raise UserError("this cohort has pixels, not features", where=self.name, fix="Choose an image encoder.")
+        return self.source.features(self.tile_stored[rows], np.broadcast_to(np.int64(views), len(rows)))
 
     def keep_patients(self, numbers: Collection[int] | Int[ndarray, " n"]) -> "Cohort":
         """The cohort of these patients alone, in the old order. Patients, slides, images and tiles are renumbered."""
@@ -205,6 +241,7 @@ class Cohort:
             image_number=self.image_number[images],
             tile_image=np.searchsorted(images, self.tile_image[keep]).astype(np.int32),
             tile_xy_px0=self.tile_xy_px0[keep],
+            tile_stored=None if self.tile_stored is None else self.tile_stored[keep],
         )
 
     @cached_property

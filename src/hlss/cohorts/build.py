@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Int32, Int64
 from numpy import ndarray
 
-from hlss.cohorts.base import Cohort, TileSource
+from hlss.cohorts.base import Cohort, Source, TileSource
 from hlss.cohorts.grid import grid
 from hlss.errors import UserError
 
@@ -55,6 +55,28 @@ def cohort_from_images(
     if len(kept) < len(grids):
         notices += (f"{len(grids) - len(kept)} of {len(grids)} images are smaller than a tile and left out",)
     rows, numbers = [images[order[k]] for k in kept], [order[k] for k in kept]
+    corners = [grids[k] for k in kept]
+    return cohort_of_tiles(name, source, rows, numbers, corners, tile_px, mpp, where, notices, problems)
+
+
+def cohort_of_tiles(
+    name: str,
+    source: Source,
+    rows: Sequence[ImageRow],
+    numbers: Sequence[int],
+    corners: Sequence[Int32[ndarray, "n 2"]],
+    tile_px: int,
+    mpp: float | None,
+    where: object,
+    notices: tuple[str, ...] = (),
+    problems: tuple[tuple[str, str], ...] = (),
+    stored: Int64[ndarray, " n_tiles"] | None = None,
+) -> Cohort:
+    """Number patients, slides, images and tiles whose places are known; images come in order of patient and slide id.
+
+    numbers: of each image in `source`; corners: of each image's tiles, level-0 px; stored: row of each tile in a
+    FeatureSource, tiles of all images one after the other. Raises UserError where a patient stands in two splits.
+    """
     patients, image_patient = _numbered([row.patient for row in rows])
     slides, image_slide = _numbered_slides(rows)
     classes, image_label = _numbered([row.label for row in rows])
@@ -78,8 +100,9 @@ def cohort_from_images(
         image_label=image_label,
         image_site=image_site,
         image_number=np.array(numbers, dtype=np.int64),
-        tile_image=np.repeat(np.arange(len(kept), dtype=np.int32), [len(grids[k]) for k in kept]),
-        tile_xy_px0=np.concatenate([grids[k] for k in kept]),
+        tile_image=np.repeat(np.arange(len(rows), dtype=np.int32), [len(places) for places in corners]),
+        tile_xy_px0=np.concatenate(list(corners)),
+        tile_stored=stored,
         notices=notices,
         problems=problems,
     )

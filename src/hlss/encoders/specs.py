@@ -8,6 +8,11 @@ class TextSpec(Part):
     """Settings of a text tower."""
 
     @property
+    def family(self) -> str | None:
+        """Names the weights, as an image tower's `family` does; None: it was trained with no image tower."""
+        return None
+
+    @property
     def notices(self) -> tuple[str, ...]:
         """What the program must say when it uses this tower."""
         return ()

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from hlss.encoders.base import ImageEncoder
+from hlss.encoders.projection import orthogonal, place_as_pca
 from hlss.encoders.specs import EncoderSpec
 from hlss.encoders.torchvision_guard import import_guarded
 from hlss.encoders.weights import fill, read_weights
@@ -74,7 +75,7 @@ class TimmEncoder(ImageEncoder):
         self.backbone = backbone
         self.projection: nn.Linear | None = None
         if dim is not None:
-            self.projection = _orthogonal(features, dim, seed)
+            self.projection = orthogonal(features, dim, seed)
         self.register_buffer("placed", torch.tensor(dim is None))
 
     def features(self, pixels: Float[Tensor, "b c h w"]) -> Float[Tensor, "b f"]:
@@ -90,28 +91,10 @@ class TimmEncoder(ImageEncoder):
         return not bool(self.placed)
 
     def fit_projection(self, features: Float[Tensor, "n f"]) -> None:
-        """Start the projection as a PCA of these features: W = principal axes, b = −W·mean, in float64.
-
-        Where there are fewer features than dimensions, axes orthogonal to all of them fill up the rest. Raises
-        UserError where more dimensions are asked for than a feature has.
-        """
+        """Start the projection as a PCA of these features. Raises UserError where they are narrower than it."""
         assert self.projection is not None
-        dim = self.projection.out_features
-        if features.shape[1] < dim:
-            raise UserError(
-                f"features of {features.shape[1]} numbers cannot be projected to {dim} by a PCA",
-                where="encoder.dim",
-                fix="Use a smaller dimension.",
-            )
-        rows = features.double()
-        mean = rows.mean(dim=0)
-        _, _, axes = torch.linalg.svd(rows - mean, full_matrices=len(rows) < dim)
-        axes = axes[:dim]
-        axes = axes * torch.where(axes.sum(dim=1, keepdim=True) < 0, -1.0, 1.0)  # no sign of its own: choose for good
-        with torch.no_grad():
-            self.projection.weight.copy_(axes)
-            self.projection.bias.copy_(-(axes @ mean))
-            self.get_buffer("placed").fill_(True)
+        place_as_pca(self.projection, features)
+        self.get_buffer("placed").fill_(True)
 
     def fresh_parameters(self) -> list[nn.Parameter]:
         return [] if self.projection is None else list(self.projection.parameters())
@@ -154,16 +137,6 @@ def _without_classifier(weights: dict[str, Tensor], backbone: nn.Module) -> dict
     classifier = str(cast("dict[str, Any]", backbone.pretrained_cfg).get("classifier", "fc"))
     own = backbone.state_dict()
     return {name: w for name, w in weights.items() if name in own or not name.startswith(f"{classifier}.")}
-
-
-def _orthogonal(features: int, dim: int, seed: int) -> nn.Linear:
-    with torch.random.fork_rng(devices=[]):
-        layer = nn.Linear(features, dim)
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        nn.init.orthogonal_(layer.weight, generator=generator)
-        layer.bias.zero_()
-    return layer
 
 
 def _around(names: list[str], middle: str) -> tuple[list[str], list[str]]:

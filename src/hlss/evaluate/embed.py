@@ -11,10 +11,10 @@ from numpy import ndarray
 from torch import Tensor
 
 from hlss.cohorts.base import Cohort
+from hlss.embedding_table import EmbeddingTable
 from hlss.encoders.base import ImageEncoder
 from hlss.errors import UserError
 from hlss.evaluate.clock import Clock
-from hlss.evaluate.embedding_table import EmbeddingTable
 
 Rows = Int64[ndarray, " n"]
 Stream = Callable[[Cohort, Rows], Iterator[tuple[Rows, Tensor]]]

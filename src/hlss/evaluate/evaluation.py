@@ -7,9 +7,9 @@ from typing import Any, Literal
 import numpy as np
 from rich.console import Console
 
+from hlss.embedding_table import EmbeddingTable
 from hlss.errors import UserError
 from hlss.evaluate.clock import Clock
-from hlss.evaluate.embedding_table import EmbeddingTable
 from hlss.evaluate.fold import ClassPrompts, Fold, across, by_side, by_site, classes_of, counterpart
 from hlss.evaluate.intervals import Difference, Interval, differences, intervals, mean_of
 from hlss.evaluate.predict import Predicted, predicted_folds

@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64, Shaped
 from numpy import ndarray
 
+from hlss.embedding_table import EmbeddingTable
 from hlss.errors import UserError
-from hlss.evaluate.embedding_table import EmbeddingTable
 from hlss.evaluate.knn import refuse_nonfinite
 
 Marks = Bool[ndarray, " n"]

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from numpy import ndarray
 
-from hlss.evaluate.embedding_table import EmbeddingTable
+from hlss.embedding_table import EmbeddingTable
 from hlss.evaluate.fold import Patches
 from hlss.evaluate.intervals import FEWEST_PATIENTS, Interval
 from hlss.evaluate.knn import unit

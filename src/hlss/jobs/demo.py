@@ -12,7 +12,7 @@ from rich.table import Table
 
 from hlss.cohorts.base import Cohort
 from hlss.config import read_settings
-from hlss.evaluate.embedding_table import EmbeddingTable
+from hlss.embedding_table import EmbeddingTable
 from hlss.experiment import Experiment
 from hlss.explain.pictures import show_sheet
 from hlss.files import write_json

@@ -10,7 +10,7 @@ from numpy import ndarray
 from hlss.cohorts.base import Cohort
 from hlss.cohorts.phantom.factors import FACTOR_LEVEL, FACTORS
 from hlss.cohorts.phantom.spec import MPP0, drawn_slides
-from hlss.evaluate.embedding_table import EmbeddingTable
+from hlss.embedding_table import EmbeddingTable
 from hlss.experiment import Experiment
 from hlss.explain.match import match, standing
 from hlss.explain.pictures import Reading, show_map, show_readings

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 
 from hlss.config import overridden, validate
-from hlss.evaluate.embedding_table import EmbeddingTable
+from hlss.embedding_table import EmbeddingTable
 from hlss.evaluate.evaluation import EvaluateSpec, Side, evaluate
 from hlss.evaluate.fold import ClassPrompts
 from hlss.files import write_json

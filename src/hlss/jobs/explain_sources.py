@@ -11,11 +11,11 @@ from numpy import ndarray
 from pydantic import Field
 
 from hlss.config import Part, read_settings
+from hlss.embedding_table import IDS_FILE, EmbeddingTable
 from hlss.encoders.base import TextEncoder, aligned
 from hlss.encoders.specs import TextSpec
 from hlss.errors import UserError
 from hlss.evaluate.clock import Clock
-from hlss.evaluate.embedding_table import IDS_FILE, EmbeddingTable
 from hlss.experiment import Experiment
 from hlss.jobs.setup import Say, build_encoder
 from hlss.language.bank import read_bank

@@ -8,10 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hlss.batches.features import FeatureViews
 from hlss.batches.loader import tiles
-from hlss.cohorts.base import Cohort
+from hlss.cohorts.base import Cohort, FeatureSource
 from hlss.cohorts.pack import packed
 from hlss.cohorts.splits import split
+from hlss.encoders.adapter import AdapterEncoder
 from hlss.encoders.base import ImageEncoder, aligned
 from hlss.errors import UserError
 from hlss.experiment import Experiment
@@ -37,7 +39,7 @@ def open_data(experiment: Experiment, say: Say) -> Data:
     say(str(cohort))
     for notice in cohort.notices:
         say(f"note: {notice}")
-    if experiment.loader.pack is not None:
+    if experiment.loader.pack is not None and not cohort.holds_features:
         workers = max(1, experiment.loader.workers)
         cohort = packed(
             cohort,
@@ -60,6 +62,25 @@ def build_encoder(experiment: Experiment, say: Say) -> ImageEncoder:
     for notice in experiment.encoder.notices:
         say(f"note: {notice}")
     return encoder
+
+
+def refuse_misfit(experiment: Experiment, cohort: Cohort, encoder: ImageEncoder) -> None:
+    """Raises UserError where the tower takes pixels and the cohort has features, or the other way round, or the views
+    are of the wrong kind, or features are not as wide as the tower takes them.
+    """
+    takes = isinstance(encoder, AdapterEncoder)
+    if cohort.holds_features != takes:
+        has, wants = ("features", "pixels") if cohort.holds_features else ("pixels", "features")
+        fix = "Set encoder: {name: adapter, width: ...}." if cohort.holds_features else "Choose an image encoder."
+        raise UserError(f"the cohort has {has}, the encoder takes {wants}", where="encoder", fix=fix)
+    if cohort.holds_features != isinstance(experiment.views, FeatureViews):
+        fix = "Set views: {preset: features}." if cohort.holds_features else "Choose views of pixels, as {preset: he}."
+        raise UserError("these views are not for this cohort", where="views.preset", fix=fix)
+    if isinstance(encoder, AdapterEncoder) and isinstance(cohort.source, FeatureSource):
+        found = cohort.source.dim
+        if found != encoder.width:
+            what = f"features are {found} wide, the adapter expects {encoder.width}"
+            raise UserError(what, where="encoder.width", fix=f"Set encoder.width={found}.")
 
 
 def place_projection(encoder: ImageEncoder, experiment: Experiment, train: Cohort) -> None:

@@ -57,7 +57,7 @@ def make_run(experiment: Experiment, say: Say = say_once) -> None:
     began = time.monotonic()
     went_on = bool(Checkpoints(experiment.folder / "checkpoints").steps())
     train_experiment(experiment, say)
-    embed_run(experiment.folder, LAST, None, _patches(experiment), say)
+    embed_run(experiment.folder, LAST, None, _patches(experiment), say=say)
     facts = {
         "config_hash": experiment.hash,
         "embedded": _patches(experiment),
@@ -70,7 +70,7 @@ def make_run(experiment: Experiment, say: Say = say_once) -> None:
 
 def embed_start(run: Experiment, out: Path, say: Say) -> None:
     """Embed with the weights that a run started from."""
-    embed_run(run.folder, "start", out, _patches(run), say)
+    embed_run(run.folder, "start", out, _patches(run), say=say)
 
 
 def devices() -> list[str]:

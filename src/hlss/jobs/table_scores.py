@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from hlss.embedding_table import EmbeddingTable
 from hlss.errors import UserError
-from hlss.evaluate.embedding_table import EmbeddingTable
 from hlss.evaluate.evaluation import Evaluation, Result, evaluate
 from hlss.evaluate.health import effective_rank
 from hlss.files import digest, file_digest

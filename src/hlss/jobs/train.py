@@ -1,15 +1,15 @@
 """`hlss train`: from an experiment file to a run folder with checkpoints."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from functools import partial
 from pathlib import Path
 
 import yaml
 from lightning_fabric import Fabric
 from lightning_fabric.utilities.rank_zero import _get_rank
 
+from hlss.batches.features import FeatureStream, FeatureViews
 from hlss.batches.loader import BatchStream
 from hlss.batches.sampler import Sampler
 from hlss.config import read_settings
@@ -17,10 +17,10 @@ from hlss.errors import UserError
 from hlss.experiment import Experiment
 from hlss.jobs.monitor import ValidationMonitor
 from hlss.jobs.provenance import provenance
-from hlss.jobs.setup import Data, Say, build_encoder, build_objective, open_data, place_projection
+from hlss.jobs.setup import Data, Say, build_encoder, build_objective, open_data, place_projection, refuse_misfit
 from hlss.train.checkpoint import Checkpoints
 from hlss.train.device import launched, uses_bf16
-from hlss.train.loop import Run, train
+from hlss.train.loop import Batches, Run, train
 from hlss.train.run_folder import RunFolder
 
 
@@ -59,6 +59,7 @@ def _train(experiment: Experiment, folder: RunFolder, say: Say) -> None:
         if "train" not in data.sides:
             raise UserError("no patients to train on", where="split", fix="Leave some on the train side.")
         encoder = build_encoder(experiment, say)
+        refuse_misfit(experiment, data.cohort, encoder)
         objective, texts = build_objective(experiment, encoder, len(data.cohort.classes), say)
     steps, sampler = _length(experiment, data, fabric.world_size, say)
     begun = bool(Checkpoints(folder.folder / "checkpoints").steps())
@@ -80,7 +81,7 @@ def _train(experiment: Experiment, folder: RunFolder, say: Say) -> None:
     if fabric.global_rank == 0:
         folder.note(facts)
     say(f"training {steps} steps of {sampler.patients} patients in {facts['precision']} on {fabric.device}")
-    batches = partial(_stream, experiment, data, sampler, encoder.input_px, steps, fabric)
+    batches = stream_of(experiment, data, sampler, encoder.input_px, steps, fabric)
     run = Run(
         encoder=encoder,
         objective=objective,
@@ -102,20 +103,25 @@ def _length(experiment: Experiment, data: Data, world: int, say: Say) -> tuple[i
     return experiment.train.length(sampler.steps_per_epoch), sampler
 
 
-def _stream(
-    experiment: Experiment, data: Data, sampler: Sampler, px: int, steps: int, fabric: Fabric, start: int
-) -> BatchStream:
-    return BatchStream(
-        cohort=data.sides["train"],
+def stream_of(
+    experiment: Experiment, data: Data, sampler: Sampler, px: int, steps: int, fabric: Fabric
+) -> Callable[[int], Batches]:
+    """The stream from a step on, of pixels or of stored features."""
+    cohort, seed, rank, views = data.sides["train"], experiment.seed, fabric.global_rank, experiment.views
+    if isinstance(views, FeatureViews):
+        return lambda start: FeatureStream(cohort, sampler, views, seed, start, steps, rank)
+    loader = experiment.loader
+    return lambda start: BatchStream(
+        cohort=cohort,
         sampler=sampler,
-        views=experiment.views,
+        views=views,
         input_px=px,
-        seed=experiment.seed,
+        seed=seed,
         start=start,
         stop=steps,
-        rank=fabric.global_rank,
-        workers=experiment.loader.workers,
-        executor=experiment.loader.executor,
+        rank=rank,
+        workers=loader.workers,
+        executor=loader.executor,
         device=fabric.device,
     )
 

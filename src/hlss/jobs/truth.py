@@ -13,7 +13,7 @@ from hlss.cohorts.base import Cohort
 from hlss.cohorts.phantom.factors import FACTORS
 from hlss.cohorts.phantom.truth import tile_truths
 from hlss.config import read_settings
-from hlss.evaluate.embedding_table import EmbeddingTable
+from hlss.embedding_table import EmbeddingTable
 from hlss.evaluate.intervals import FEWEST_PATIENTS
 from hlss.experiment import Experiment
 from hlss.explain.agreement import Agreement, Measure, agreement, by_factor, distractors, mean_over, resampled

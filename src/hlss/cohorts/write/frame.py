@@ -55,8 +55,12 @@ def mpp0_of(cohort: Cohort, image: int, frame: Frame) -> float:
 
 
 def pixels_of(cohort: Cohort) -> TileSource:
-    """The source that reads any region: behind a pack, the one it was made from."""
-    return getattr(cohort.source, "original", cohort.source)
+    """The source that reads any region: behind a pack, the one it was made from. Raises UserError for features."""
+    source = getattr(cohort.source, "original", cohort.source)
+    if not isinstance(source, TileSource):
+        fix = "Name the cohort that they were extracted from."
+        raise UserError("this cohort has features, not pixels", where=cohort.name, fix=fix)
+    return source
 
 
 @singledispatch

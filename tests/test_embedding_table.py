@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from hlss.embedding_table import FEATURES_FILE, IDS_FILE, EmbeddingTable
 from hlss.errors import UserError
-from hlss.evaluate.embedding_table import FEATURES_FILE, IDS_FILE, EmbeddingTable
 
 
 @pytest.fixture
