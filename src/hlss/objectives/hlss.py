@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from hlss.errors import UserError
-from hlss.objectives.alignment import Alignment, BankUse
+from hlss.objectives.alignment import Alignment, BankUse, Direction
 from hlss.objectives.base import Gathered, Given, Objective, ObjectiveSpec, Projected
 from hlss.objectives.contrast import Tau, contrast
 from hlss.objectives.heads import UnitLinear, random_layer, text_layer
@@ -33,6 +33,7 @@ class Hlss(ObjectiveSpec):
                  meaned over views. released: HA symmetric, no temperature, summed over the batch, without gradient.
     tau:         temperature of HVC; None: the mode's own (0.7, 0.7, 0.07).
     tau_a, lambda_ha: softmax temperature (in units of 1/√d) and weight of HA; of mode fixed alone.
+    direction:   of HA's divergence (`alignment.divergence`); of mode fixed alone.
     selection:   how HA chooses a view's text (`selection.selected`); of mode fixed alone, the others choose hard.
     alignment:   False leaves HA out (HVC only).
     text_levels: levels that have text; the others share one randomly drawn projection.
@@ -48,6 +49,7 @@ class Hlss(ObjectiveSpec):
     tau: Tau | None = None
     tau_a: float | None = Field(default=None, gt=0)
     lambda_ha: float | None = Field(default=None, gt=0)
+    direction: Direction = "symmetric"
     selection: Selection = "hard"
     alignment: bool = True
     text_levels: tuple[Level, ...] = LEVELS
@@ -58,9 +60,10 @@ class Hlss(ObjectiveSpec):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Hlss":
-        own = self.tau_a is not None or self.lambda_ha is not None or self.selection != "hard"
-        if self.mode != "fixed" and own:
-            raise ValueError(f"`tau_a`, `lambda_ha` and `selection` belong to mode fixed; mode {self.mode} has its own")
+        own = sorted({"tau_a", "lambda_ha", "direction", "selection"} & self.model_fields_set)
+        changed = [name for name in own if getattr(self, name) != type(self).model_fields[name].default]
+        if self.mode != "fixed" and changed:
+            raise ValueError(f"`{changed[0]}` belongs to mode fixed; mode {self.mode} has its own")
         if len(set(self.text_levels)) < len(self.text_levels):
             raise ValueError("a level stands twice in `text_levels`")
         return self
@@ -77,7 +80,7 @@ class Hlss(ObjectiveSpec):
             return Alignment("z_to_text", tau_a=None, weight=1.0)
         if self.mode == "released":
             return Alignment("symmetric", tau_a=None, weight=1.0, summed=True, gradient=False)
-        return Alignment("symmetric", tau_a=self.tau_a or TAU_A, weight=self.lambda_ha or LAMBDA_HA)
+        return Alignment(self.direction, tau_a=self.tau_a or TAU_A, weight=self.lambda_ha or LAMBDA_HA)
 
     def build(self, given: Given) -> "HlssObjective":
         """Raises UserError where text is needed and missing, or of another dimension than the features."""
