@@ -1,0 +1,125 @@
+"""One setting changed at a time: train, embed, score against the start, and ask the words. Goes on where it stopped.
+
+    python experiments/sweep.py experiments/features/sweep.yaml --out docs/results/ha_features.json
+
+A sweep names a base experiment, the run whose cohort knows the truth, and the changes by name. Each row of the result
+holds accuracy less that of the start with its 95 % interval (patients resampled, paired), how well words agree with
+what was drawn (AUROC), how many texts of the patient level views choose (perplexity), the rank of the features, how
+often the site is told, and the config hash.
+"""
+
+import argparse
+import json
+import re
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from hlss.cohorts.base import Cohort
+from hlss.config import Part, read_settings
+from hlss.embedding_table import EmbeddingTable
+from hlss.evaluate.health import effective_rank, site_predictability
+from hlss.experiment import Experiment
+from hlss.files import write_json
+from hlss.jobs.embed import embed_run
+from hlss.jobs.evaluate import evaluate_tables
+from hlss.jobs.provenance import provenance
+from hlss.jobs.train import say_once, train_experiment
+from hlss.jobs.truth import Words, agreement_of, asked_of, experiment_of
+from hlss.types import LEVELS, Level
+
+START = "start"
+silent = partial(str)  # what a run says of itself stays in its folder
+
+
+class Sweep(Part):
+    """base: experiment file; truth: experiment of the cohort that was drawn, whose text tower reads; runs: folder."""
+
+    base: Path
+    truth: Path
+    runs: Path
+    checkpoint: str = "last"
+    settings: dict[str, list[str]] = Field(min_length=1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sweep", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    given = parser.parse_args()
+    sweep = read_settings(given.sweep, Sweep)
+    tables = made(sweep, given.sweep.parent)
+    scored = json.loads(evaluate_tables(list(tables.values()), START, sweep.runs / "evaluation.json").read_text())
+    truth = read_settings(given.sweep.parent / sweep.truth, Experiment)
+    words, cohort = Words.of(truth), truth.cohort.open()
+    rows = [row(name, sweep, table, scored, words, cohort) for name, table in tables.items()]
+    facts = provenance()
+    used = {"command": facts["command"].replace("hlss ", "python experiments/sweep.py ", 1)}
+    used |= {name: facts[name] for name in ("code_version", "hardware")}
+    write_json(given.out, {"rows": rows, **used, "data": json.loads(json.dumps(scored["tables"][0]["data_hash"]))})
+    print(given.out)
+
+
+def made(sweep: Sweep, where: Path) -> dict[str, Path]:
+    """The start's table, then one of each setting; those that are there are taken as they are."""
+    tables: dict[str, Path] = {}
+    for number, (name, changes) in enumerate(sweep.settings.items(), start=1):
+        folder = sweep.runs / re.sub(r"\W+", "-", name)
+        experiment = read_settings(where / sweep.base, Experiment, [f"name={name}", f"out={folder}", *changes])
+        say_once(f"{number}/{len(sweep.settings)} {name}: {' '.join(changes)}")
+        train_experiment(experiment, silent)
+        for checkpoint in (START, sweep.checkpoint) if not tables else (sweep.checkpoint,):
+            table = folder / "embeddings" / checkpoint
+            if not table.exists():
+                embed_run(folder, checkpoint, None, [], say=silent)
+            tables[START if checkpoint == START else name] = table
+    return tables
+
+
+def row(
+    name: str, sweep: Sweep, folder: Path, scored: Mapping[str, Any], words: Words, cohort: Cohort
+) -> dict[str, Any]:
+    """What became of one setting."""
+    table = EmbeddingTable.read(folder)
+    method = table.provenance["method"]
+    found: dict[str, Any] = {"setting": name, "changes": " ".join(sweep.settings.get(name, []))}
+    for result in (one for one in scored["results"] if one["method"] == method):
+        for level in LEVELS:
+            found[f"{level} ({result['protocol']})"] = told(result, level)
+    agreement = agreement_of(asked_of(table, cohort), words)
+    found["words"] = f"{agreement['mean_auroc']:.3f}"
+    found["texts in use"] = in_use(folder.parents[1] / "log.jsonl") if name != START else "–"
+    test = table["side"] == "test"
+    z, sites, patients = table.features[test], numbers(table["site"][test]), numbers(table["patient"][test])
+    found["rank"] = f"{effective_rank(z):.0f}"
+    found["site"] = f"{100 * site_predictability(z - z.mean(axis=0), sites, patients)['val/site_knn']:.0f}"
+    found["config"] = experiment_of(folder.parents[1]).hash
+    return found
+
+
+def told(result: Mapping[str, Any], level: Level) -> str:
+    """Accuracy of the start; of the others what they gain, in points, with the interval."""
+    difference = result["differences"].get(level, {}).get("accuracy")
+    if difference is None:
+        return f"{100 * result['metrics'][level]['accuracy']:.1f}"
+    interval = difference["interval"]
+    return f"{100 * difference['mean']:+.1f} [{100 * interval['low']:+.1f}, {100 * interval['high']:+.1f}]"
+
+
+def in_use(log: Path) -> str:
+    """Perplexity of the chosen texts at the end of training, of the patient level."""
+    last = [json.loads(line) for line in log.read_text().splitlines()][-1]
+    used = [value for key, value in last.items() if key.endswith(f"bank_use/{Level.PATIENT}")]
+    return f"{used[0]:.1f}" if used else "–"
+
+
+def numbers(names: np.ndarray) -> np.ndarray:
+    return np.unique(names.astype(str), return_inverse=True)[1]
+
+
+if __name__ == "__main__":
+    main()
