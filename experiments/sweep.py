@@ -2,7 +2,7 @@
 
     python experiments/sweep.py experiments/features/sweep.yaml --out docs/results/ha_features.json
 
-A sweep names a base experiment, the run whose cohort knows the truth, and the changes by name. Each row of the result
+A sweep names an experiment, the run whose cohort knows the truth, and the changes by name. Each row of the result
 holds accuracy less that of the start with its 95 % interval (patients resampled, paired), how well words agree with
 what was drawn (AUROC), how many texts of the patient level views choose (perplexity), the rank of the features, how
 often the site is told, and the config hash.
@@ -37,9 +37,9 @@ silent = partial(str)  # what a run says of itself stays in its folder
 
 
 class Sweep(Part):
-    """base: experiment file; truth: experiment of the cohort that was drawn, whose text tower reads; runs: folder."""
+    """experiment: its file; truth: experiment of the cohort that was drawn, whose text tower reads; runs: folder."""
 
-    base: Path
+    experiment: Path
     truth: Path
     runs: Path
     checkpoint: str = "last"
@@ -69,7 +69,7 @@ def made(sweep: Sweep, where: Path) -> dict[str, Path]:
     tables: dict[str, Path] = {}
     for number, (name, changes) in enumerate(sweep.settings.items(), start=1):
         folder = sweep.runs / re.sub(r"\W+", "-", name)
-        experiment = read_settings(where / sweep.base, Experiment, [f"name={name}", f"out={folder}", *changes])
+        experiment = read_settings(where / sweep.experiment, Experiment, [f"name={name}", f"out={folder}", *changes])
         say_once(f"{number}/{len(sweep.settings)} {name}: {' '.join(changes)}")
         train_experiment(experiment, silent)
         for checkpoint in (START, sweep.checkpoint) if not tables else (sweep.checkpoint,):
