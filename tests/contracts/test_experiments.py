@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hlss.config import read_settings, settings_hash, write_settings
+from hlss.config import read_settings, read_tree, settings_hash, write_settings
 from hlss.evaluate.paper import PAPER
 from hlss.experiment import Experiment
 from hlss.jobs.table_spec import compared, planned, read_table
@@ -13,7 +13,8 @@ ROOT = Path(__file__).parents[2]
 SHARED = {"methods", "starts", "tables"}  # folders of parts that experiments and tables are made of
 PARTS = [path for path in sorted(ROOT.glob("experiments/*/*.yaml")) if path.parent.name not in SHARED]
 TABLES = [path for path in PARTS if path.read_text().startswith("base: [../tables/")]
-FILES = [path for path in PARTS if path not in TABLES and path.name != "tables.yaml"]
+SWEEPS = [path for path in PARTS if path.name == "sweep.yaml"]
+FILES = [path for path in PARTS if path not in (*TABLES, *SWEEPS) and path.name != "tables.yaml"]
 FILES += sorted(ROOT.glob("src/hlss/jobs/*.yaml"))
 
 COHORTS = ("opensrh", "tcga", "phantom", "tcga_organs", "osteosarcoma")
@@ -42,6 +43,17 @@ def test_experiment_parses_and_survives_being_written(path: Path, tmp_path: Path
     assert settings_hash(again) == settings_hash(experiment)
     assert experiment.folder == Path("runs") / experiment.name
     assert not experiment.objective.needs_text or experiment.language is not None
+
+
+@pytest.mark.parametrize("path", SWEEPS, ids=named)
+def test_every_setting_of_a_sweep_is_an_experiment_of_its_own(path: Path) -> None:
+    sweep = read_tree(path)
+    read_settings(path.parent / sweep["truth"], Experiment)
+    hashes = [
+        settings_hash(read_settings(path.parent / sweep["experiment"], Experiment, changes), {"name", "out", "cache"})
+        for changes in sweep["settings"].values()
+    ]
+    assert len(set(hashes)) == len(hashes)
 
 
 @pytest.mark.parametrize("cohort", COHORTS)

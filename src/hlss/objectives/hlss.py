@@ -19,10 +19,10 @@ from hlss.registry import OBJECTIVES
 from hlss.types import LEVELS, Level
 
 Mode = Literal["fixed", "paper", "released"]
-TAU: dict[Mode, float] = {"fixed": 0.7, "paper": 0.7, "released": 0.07}  # SPEC §3, §5
+TAU: dict[Mode, float] = {"fixed": 0.2, "paper": 0.7, "released": 0.07}  # 0016; SPEC §3, §5
 SHARED = "shared"  # the projection of all levels without text
 ALL_Z = "all_z"  # features of the whole batch, for selections that look at it
-TAU_A, LAMBDA_HA = 1.0, 1.0  # of mode fixed
+TAU_A, LAMBDA_HA = 1.0, 0.1  # of mode fixed, from a sweep (0016)
 
 
 @OBJECTIVES.register("hlss")
@@ -31,7 +31,7 @@ class Hlss(ObjectiveSpec):
 
     mode:        fixed: HA symmetric, with a temperature and a weight. paper: HA = KL(σ(z)‖σ(t')), no temperature,
                  meaned over views. released: HA symmetric, no temperature, summed over the batch, without gradient.
-    tau:         temperature of HVC; None: the mode's own (0.7, 0.7, 0.07).
+    tau:         temperature of HVC; None: the mode's own (0.2, 0.7, 0.07).
     tau_a, lambda_ha: softmax temperature (in units of 1/√d) and weight of HA; of mode fixed alone.
     direction:   of HA's divergence (`alignment.divergence`); of mode fixed alone.
     selection:   how HA chooses a view's text (`selection.selected`); of mode fixed alone, the others choose hard.
