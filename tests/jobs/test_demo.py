@@ -20,6 +20,7 @@ SMALL = [
     "cohort.patients=14",
     "cohort.slides=2",
     "cohort.side=2",
+    "cohort.sites=1",
     "batches.patients=3",
     "loader.workers=0",
     "train.steps=2",
