@@ -29,7 +29,7 @@ from hlss.jobs.embed import embed_run
 from hlss.jobs.evaluate import evaluate_tables
 from hlss.jobs.provenance import provenance
 from hlss.jobs.train import say_once, train_experiment
-from hlss.jobs.truth import Words, agreement_of, asked_of, experiment_of
+from hlss.jobs.truth import Words, asked_of, experiment_of, measured
 from hlss.types import LEVELS, Level
 
 START = "start"
@@ -90,8 +90,7 @@ def row(
     for result in (one for one in scored["results"] if one["method"] == method):
         for level in LEVELS:
             found[f"{level} ({result['protocol']})"] = told(result, level)
-    agreement = agreement_of(asked_of(table, cohort), words)
-    found["words"] = f"{agreement['mean_auroc']:.3f}"
+    found["words"] = f"{measured(asked_of(table, cohort), words, resamples=0).mean():.3f}"
     found["texts in use"] = in_use(folder.parents[1] / "log.jsonl") if name != START else "–"
     test = table["side"] == "test"
     z, sites, patients = table.features[test], numbers(table["site"][test]), numbers(table["patient"][test])

@@ -124,8 +124,8 @@ def agreement_of(asked: Asked, words: Words, seed: int = 0) -> dict[str, Any]:
     return measured(asked, words, seed).to_json()
 
 
-def measured(asked: Asked, words: Words, seed: int = 0) -> Measured:
-    """Every characteristic of a tile's factors against the truth of these patches."""
+def measured(asked: Asked, words: Words, seed: int = 0, resamples: int = _RESAMPLES) -> Measured:
+    """Every characteristic of a tile's factors against the truth of these patches; resamples: of the patients."""
     column = {name: asked.truth[:, number] for number, name in enumerate(FACTORS)}
     found: list[Agreement] = []
     scored, empty = [], {}
@@ -142,7 +142,7 @@ def measured(asked: Asked, words: Words, seed: int = 0) -> Measured:
     return Measured(
         found,
         tuple(np.unique(asked.patients.astype(str)).tolist()),
-        {measure: resampled(scored, asked.patients, _RESAMPLES, seed, measure) for measure in MEASURED},
+        {measure: resampled(scored, asked.patients, resamples, seed, measure) for measure in MEASURED},
         float(np.mean(list(false.values()))) if false else None,
     )
 
