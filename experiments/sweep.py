@@ -12,6 +12,7 @@ import argparse
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,6 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from hlss.cohorts.base import Cohort
 from hlss.config import Part, read_settings
 from hlss.embedding_table import EmbeddingTable
 from hlss.evaluate.health import effective_rank, site_predictability
@@ -29,7 +29,7 @@ from hlss.jobs.embed import embed_run
 from hlss.jobs.evaluate import evaluate_tables
 from hlss.jobs.provenance import provenance
 from hlss.jobs.train import say_once, train_experiment
-from hlss.jobs.truth import Words, asked_of, experiment_of, measured
+from hlss.jobs.truth import Asked, Words, asked_of, experiment_of, measured
 from hlss.types import LEVELS, Level
 
 START = "start"
@@ -55,8 +55,8 @@ def main() -> None:
     tables = made(sweep, given.sweep.parent)
     scored = json.loads(evaluate_tables(list(tables.values()), START, sweep.runs / "evaluation.json").read_text())
     truth = read_settings(given.sweep.parent / sweep.truth, Experiment)
-    words, cohort = Words.of(truth), truth.cohort.open()
-    rows = [row(name, sweep, table, scored, words, cohort) for name, table in tables.items()]
+    drawn = asked_of(EmbeddingTable.read(tables[START]), truth.cohort.open())
+    rows = [row(name, sweep, table, scored, Words.of(truth), drawn) for name, table in tables.items()]
     facts = provenance()
     used = {"command": facts["command"].replace("hlss ", "python experiments/sweep.py ", 1)}
     used |= {name: facts[name] for name in ("code_version", "hardware")}
@@ -80,9 +80,7 @@ def made(sweep: Sweep, where: Path) -> dict[str, Path]:
     return tables
 
 
-def row(
-    name: str, sweep: Sweep, folder: Path, scored: Mapping[str, Any], words: Words, cohort: Cohort
-) -> dict[str, Any]:
+def row(name: str, sweep: Sweep, folder: Path, scored: Mapping[str, Any], words: Words, drawn: Asked) -> dict[str, Any]:
     """What became of one setting."""
     table = EmbeddingTable.read(folder)
     method = table.provenance["method"]
@@ -90,9 +88,10 @@ def row(
     for result in (one for one in scored["results"] if one["method"] == method):
         for level in LEVELS:
             found[f"{level} ({result['protocol']})"] = told(result, level)
-    found["words"] = f"{measured(asked_of(table, cohort), words, resamples=0).mean():.3f}"
-    found["texts in use"] = in_use(folder.parents[1] / "log.jsonl") if name != START else "–"
     test = table["side"] == "test"
+    asked = replace(drawn, features=table.features[test])  # one cohort, embedded in one order
+    found["words"] = f"{measured(asked, words, resamples=1).mean():.3f}"
+    found["texts in use"] = in_use(folder.parents[1] / "log.jsonl") if name != START else "–"
     z, sites, patients = table.features[test], numbers(table["site"][test]), numbers(table["patient"][test])
     found["rank"] = f"{effective_rank(z):.0f}"
     found["site"] = f"{100 * site_predictability(z - z.mean(axis=0), sites, patients)['val/site_knn']:.0f}"
