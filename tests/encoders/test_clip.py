@@ -77,6 +77,12 @@ def test_matching_tags_are_asked_for_and_an_unreachable_one_is_explained(pretend
 def test_unknown_names_are_answered_with_near_ones(offline: None):
     with pytest.raises(UserError, match=r"no model 'RN51'\. Near: .*RN50"):
         Clip(architecture="RN51").build()
+
+
+@pytest.mark.parametrize("place", ["hf-hub:wisdomik/QuiltNet-B-32", "local-dir:/data/quiltnet"])
+def test_places_are_no_architectures(place: str, offline: None):
+    with pytest.raises(UserError, match=r"is a place, not an architecture.*`weights`, a local file"):
+        Clip(architecture=place).build()
     with pytest.raises(UserError, match=r"no weights 'opanai' of RN50.*openai"):
         Clip(pretrained="opanai").build()
 

@@ -81,6 +81,9 @@ def test_broken_folders_are_refused(folder: Path, tmp_path: Path, offline: None)
     (copy / "model.safetensors").write_bytes(b"broken")
     with pytest.raises(UserError, match="cannot read the sentence encoder"):
         HuggingFace(folder=copy).build()
+    (copy / "config.json").write_text(json.dumps({"model_type": "clip", "vision_config": {}}))
+    with pytest.raises(UserError, match=r"of images and text \(clip\), not a sentence encoder.*Use encoder `clip`"):
+        HuggingFace(folder=copy).build()
 
 
 def test_the_fingerprint_is_of_the_weights(folder: Path, tmp_path: Path, encoder: SentenceEncoder):

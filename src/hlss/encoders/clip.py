@@ -57,6 +57,12 @@ class ClipModel(Part):
         weights trained with another activation than the architecture has (SPEC §5).
         """
         with open_clip_quietly() as open_clip:
+            if ":" in self.architecture:
+                raise UserError(
+                    f"{self.architecture!r} is a place, not an architecture",
+                    where="architecture",
+                    fix="Name open_clip's architecture, such as ViT-B-32, and give `weights`, a local file.",
+                )
             config = open_clip.get_model_config(self.architecture)
             if config is None:
                 near = ", ".join(get_close_matches(self.architecture, open_clip.list_models(), 5, 0.0))

@@ -61,6 +61,7 @@ class SentenceEncoder:
             raise UserError("transformers is not installed", where="language.text", fix='pip install "hlss[minilm]"')
         if not (folder / "config.json").exists():
             raise UserError("no sentence encoder here: config.json is missing", where=folder, fix="Check the folder.")
+        _refuse_two_towers(folder)
         _refuse_other_pooling(folder)
         from transformers import AutoModel, AutoTokenizer
 
@@ -116,15 +117,31 @@ def _without_progress_bar() -> Iterator[None]:
             logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
+def _stated(path: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read: {error}", where=path) from error
+    return found
+
+
+def _refuse_two_towers(folder: Path) -> None:
+    path = folder / "config.json"
+    stated = _stated(path)
+    if "vision_config" in stated:
+        raise UserError(
+            f"a model of images and text ({stated.get('model_type')}), not a sentence encoder",
+            where=path,
+            fix="Use encoder `clip` with its weights in open_clip's format.",
+        )
+
+
 def _refuse_other_pooling(folder: Path) -> None:
     """Sentence-transformers folders say how they pool; only the mean over tokens is done here."""
     path = folder / "1_Pooling" / "config.json"
     if not path.exists():
         return
-    try:
-        stated = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot read: {error}", where=path) from error
+    stated = _stated(path)
     kinds = sorted(key for key, on in stated.items() if key.startswith("pooling_mode_") and on is True)
     if kinds != ["pooling_mode_mean_tokens"]:
         raise UserError(
