@@ -65,8 +65,12 @@ def main() -> None:
 
 
 def made(sweep: Sweep, where: Path) -> dict[str, Path]:
-    """The start's table, then one of each setting; those that are there are taken as they are."""
+    """The start's table, then one of each setting; those that are there are taken as they are.
+
+    Patients a setting keeps out of training (`split.val`) are embedded on the side they have in the experiment.
+    """
     tables: dict[str, Path] = {}
+    sides = [f"split.val={read_settings(where / sweep.experiment, Experiment).split.val}"]
     for number, (name, changes) in enumerate(sweep.settings.items(), start=1):
         folder = sweep.runs / re.sub(r"\W+", "-", name)
         experiment = read_settings(where / sweep.experiment, Experiment, [f"name={name}", f"out={folder}", *changes])
@@ -75,7 +79,7 @@ def made(sweep: Sweep, where: Path) -> dict[str, Path]:
         for checkpoint in (START, sweep.checkpoint) if not tables else (sweep.checkpoint,):
             table = folder / "embeddings" / checkpoint
             if not table.exists():
-                embed_run(folder, checkpoint, None, [], say=silent)
+                embed_run(folder, checkpoint, None, sides, say=silent)
             tables[START if checkpoint == START else name] = table
     return tables
 
