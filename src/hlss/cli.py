@@ -46,6 +46,10 @@ def embed(
     view: Annotated[
         int | None, typer.Option(min=1, help="Embed an augmented view with this number instead of the tiles.")
     ] = None,
+    norms: Annotated[
+        Literal["own", "train"] | None,
+        typer.Option(help="Statistics of batch norms: the checkpoint's own, or of training tiles [midway: train]."),
+    ] = None,
     overrides: Overrides = None,
 ) -> None:
     """Embed every patch of a run's cohort (or of another: cohort.path=...) with one of its checkpoints.
@@ -54,7 +58,7 @@ def embed(
     """
     from hlss.jobs.embed import embed_run
 
-    _say(embed_run(run, checkpoint, out, overrides or [], view))
+    _say(embed_run(run, checkpoint, out, overrides or [], view, norms))
 
 
 @app.command(epilog=_example("hlss evaluate runs/hlss-*/embeddings/* --against start --out runs/hlss.json"))

@@ -32,7 +32,7 @@ CHECKPOINTS = ("start", MIDWAY, "last")
 _READ = MIDWAY  # of which the pictures are: as good by patients as the last on tissue tuned on, and better in words
 _WEIGHTS = {
     "start": "the small CLIP as it comes",
-    MIDWAY: "half way between start and last, weight by weight, which keeps more of the words",
+    MIDWAY: "half way between start and last, weight by weight, which keeps more of the words; norms taken anew",
     "last": "the end of training",
 }
 

@@ -1,5 +1,6 @@
 """The demo's pictures: patches with their words and the truth, and one slide's map beside the true map."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,13 @@ from hlss.embedding_table import EmbeddingTable
 from hlss.experiment import Experiment
 from hlss.explain.match import match, standing
 from hlss.explain.pictures import Reading, show_map, show_readings
+from hlss.jobs.embed import tower_of
 from hlss.jobs.pretrain_tiny.captions import HELD_OUT
-from hlss.jobs.setup import EMBED_BATCH
+from hlss.jobs.setup import EMBED_BATCH, open_data
 from hlss.jobs.truth import WHOLE_SLIDE, Asked, Words
-from hlss.train.checkpoint import Checkpoints
 from hlss.types import LEVELS, Level
 
+silent = partial(str)  # it was said when the patches were embedded
 _CARDS, _WORDS = 9, 2  # patches shown; words a level on each
 _MAP_TILES = 20  # along the mapped slide's side
 
@@ -101,8 +103,7 @@ def picture_map(
 def _features(experiment: Experiment, run: Path, checkpoint: str, tiles: list[ndarray]) -> Float32[ndarray, "n d"]:
     from hlss.batches.opencv import evaluation_view
 
-    encoder = experiment.encoder.build()
-    Checkpoints(run / "checkpoints").load_encoder(checkpoint, encoder)
+    encoder, _ = tower_of(experiment, run, checkpoint, open_data(experiment, silent), None, silent)
     encoder.eval()
     found = []
     with torch.no_grad():

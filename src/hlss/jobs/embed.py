@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Int64, UInt8
@@ -18,9 +18,11 @@ from hlss.errors import UserError
 from hlss.evaluate.embed import embed
 from hlss.experiment import Experiment
 from hlss.jobs.provenance import provenance
-from hlss.jobs.setup import EMBED_BATCH, Say, build_encoder, open_data, refuse_misfit
+from hlss.jobs.setup import EMBED_BATCH, Data, Say, build_encoder, open_data, refuse_misfit, renew_norms
 from hlss.jobs.train import say_once
-from hlss.train.checkpoint import Checkpoints
+from hlss.train.checkpoint import MIDWAY, Checkpoints
+
+Norms = Literal["own", "train"]
 
 
 def embed_run(
@@ -29,29 +31,54 @@ def embed_run(
     out: Path | None,
     overrides: Sequence[str],
     view: int | None = None,
+    norms: Norms | None = None,
     say: Say = say_once,
 ) -> Path:
     """Embed with a run's checkpoint; returns the table's folder. view: the number of an augmented view, to be stored
-    beside the tiles as they are. Raises UserError.
+    beside the tiles as they are; norms: see `tower_of`. Raises UserError.
     """
     config = folder / "config.yaml"
     if not config.exists():
         raise UserError("this is no run folder: it has no config.yaml", where=folder, fix="Run `hlss train` first.")
     experiment = read_settings(config, Experiment, overrides)
-    checkpoints = Checkpoints(folder / "checkpoints")
-    encoder = build_encoder(experiment, say)
-    weights = checkpoints.load_encoder(checkpoint, encoder)
-    name = checkpoint if view is None else f"{checkpoint}-view{view}"
-    facts = {"method": f"{experiment.name} · {name}", "checkpoint": weights}
-    return embed_with(experiment, encoder, facts, out or folder / "embeddings" / name, say, view)
-
-
-def embed_with(
-    experiment: Experiment, encoder: ImageEncoder, facts: dict[str, Any], out: Path, say: Say, view: int | None = None
-) -> Path:
-    """Embed an experiment's cohort with this tower, as it is or in an augmented view, and write the table to `out`."""
     data = open_data(experiment, say)
+    encoder, facts = tower_of(experiment, folder, checkpoint, data, norms, say)
+    name = checkpoint + ("" if norms is None else f"-norms-{norms}") + ("" if view is None else f"-view{view}")
+    facts |= {"method": f"{experiment.name} · {name}"}
+    return _embedded(experiment, data, encoder, facts, out or folder / "embeddings" / name, say, view)
+
+
+def tower_of(
+    experiment: Experiment, folder: Path, checkpoint: str, data: Data, norms: Norms | None, say: Say
+) -> tuple[ImageEncoder, dict[str, Any]]:
+    """The image tower of a run's checkpoint, and what it was made of.
+
+    norms: statistics of its batch norms, `own` or taken anew from the training tiles (`train`), which is what midway
+        has where nothing is said: the mean of two towers' statistics fits neither (decision 0017). Raises UserError.
+    """
+    encoder = build_encoder(experiment, say)
     refuse_misfit(experiment, data.cohort, encoder)
+    facts: dict[str, Any] = {"checkpoint": Checkpoints(folder / "checkpoints").load_encoder(checkpoint, encoder)}
+    if (norms or ("train" if checkpoint == MIDWAY else "own")) == "own":
+        return encoder, facts
+    if "train" not in data.sides:
+        raise UserError("no training patients to take statistics from", where="--norms", fix="Use --norms own.")
+    renewed = renew_norms(encoder, experiment, data.sides["train"])
+    if norms is not None and not renewed:
+        say("note: this tower has no batch norms, --norms changes nothing")
+    return encoder, facts | {"norms_renewed": renewed}
+
+
+def _embedded(
+    experiment: Experiment,
+    data: Data,
+    encoder: ImageEncoder,
+    facts: dict[str, Any],
+    out: Path,
+    say: Say,
+    view: int | None,
+) -> Path:
+    """The table of the cohort's tiles, as they are or in an augmented view, written to `out`."""
     unreadable: dict[str, str] = {}
     drawn = None if view is None else _drawn_view(experiment, view)
 

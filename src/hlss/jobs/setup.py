@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Int64
+from numpy import ndarray
 from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from hlss.batches.features import FeatureViews
 from hlss.batches.loader import tiles
@@ -22,6 +25,7 @@ from hlss.objectives.base import Given, Objective
 
 Say = Callable[[str], None]
 PROJECTION_TILES = 2048  # training tiles whose features place a fresh projection
+NORM_TILES = 1024  # training tiles that statistics of norm layers are taken from
 EMBED_BATCH = 64
 
 
@@ -85,14 +89,42 @@ def refuse_misfit(experiment: Experiment, cohort: Cohort, encoder: ImageEncoder)
 
 def place_projection(encoder: ImageEncoder, experiment: Experiment, train: Cohort) -> None:
     """Start a fresh projection as a PCA of the features of training tiles."""
-    count = min(PROJECTION_TILES, train.n_tiles)
-    rows = np.unique(np.linspace(0, train.n_tiles - 1, count).astype(np.int64))
+    rows = _spread(train, PROJECTION_TILES)
     found: list[Tensor] = []
     encoder.eval()
     with torch.no_grad():
         for _, pixels in tiles(train, rows, encoder.input_px, EMBED_BATCH, experiment.loader.workers):
             found.append(encoder.features(encoder.normalised(pixels)))
     encoder.fit_projection(torch.cat(found))
+
+
+def renew_norms(encoder: ImageEncoder, experiment: Experiment, train: Cohort) -> int:
+    """Take the statistics of batch norms anew, from training tiles without augmentation: mean and variance over mixed
+    batches (Izmailov et al. 2018, "Averaging Weights Leads to Wider Optima", §3.2; decision 0017). Returns how many
+    norms have such statistics; leaves the tower in eval mode.
+    """
+    norms = [norm for norm in encoder.modules() if isinstance(norm, _BatchNorm) and norm.track_running_stats]
+    if not norms:
+        return 0
+    rows = np.random.Generator(np.random.Philox(0)).permutation(_spread(train, NORM_TILES))
+    encoder.eval()
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the mean over all batches
+        norm.train()
+    with torch.no_grad():
+        for _, pixels in tiles(train, rows, encoder.input_px, EMBED_BATCH, experiment.loader.workers):
+            encoder(encoder.normalised(pixels))
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    encoder.eval()
+    return len(norms)
+
+
+def _spread(cohort: Cohort, most: int) -> Int64[ndarray, " n"]:
+    """Rows of at most so many tiles, evenly over the cohort."""
+    return np.unique(np.linspace(0, cohort.n_tiles - 1, min(most, cohort.n_tiles)).astype(np.int64))
 
 
 def build_objective(

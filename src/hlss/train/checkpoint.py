@@ -75,7 +75,8 @@ class Checkpoints:
         """Fill an encoder from checkpoint `which`, or `midway`; returns what it was filled from, for the record.
 
         midway: each weight the mean of its start's and its last value (WiSE-FT, Wortsman et al. 2022, eq. 1 with
-        α = ½), which keeps what the start could read in words. Counters stay the last's. Raises UserError.
+        α = ½), which keeps what the start could read in words. Counters stay the last's; statistics of norms are to
+        be taken anew (`hlss embed` does). Raises UserError.
         """
         last = self.path("last" if which == MIDWAY else which)
         load_weights(last / ENCODER_FILE, encoder)
