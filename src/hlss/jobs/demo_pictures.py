@@ -1,6 +1,5 @@
 """The demo's pictures: patches with their words and the truth, and one slide's map beside the true map."""
 
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +20,6 @@ from hlss.jobs.setup import EMBED_BATCH, open_data
 from hlss.jobs.truth import WHOLE_SLIDE, Asked, Words
 from hlss.types import LEVELS, Level
 
-silent = partial(str)  # it was said when the patches were embedded
 _CARDS, _WORDS = 9, 2  # patches shown; words a level on each
 _MAP_TILES = 20  # along the mapped slide's side
 
@@ -103,7 +101,7 @@ def picture_map(
 def _features(experiment: Experiment, run: Path, checkpoint: str, tiles: list[ndarray]) -> Float32[ndarray, "n d"]:
     from hlss.batches.opencv import evaluation_view
 
-    encoder, _ = tower_of(experiment, run, checkpoint, open_data(experiment, silent), None, silent)
+    encoder, _ = tower_of(experiment, run, checkpoint, open_data(experiment, _silent), None, _silent)
     encoder.eval()
     found = []
     with torch.no_grad():
@@ -111,3 +109,7 @@ def _features(experiment: Experiment, run: Path, checkpoint: str, tiles: list[nd
             views = [evaluation_view(tile, encoder.input_px) for tile in tiles[start : start + EMBED_BATCH]]
             found.append(encoder(encoder.normalised(torch.from_numpy(np.stack(views)))).float())
     return torch.cat(found).numpy()
+
+
+def _silent(_: str) -> None:
+    """It was said when the patches were embedded."""
