@@ -37,12 +37,16 @@ silent = partial(str)  # what a run says of itself stays in its folder
 
 
 class Sweep(Part):
-    """experiment: its file; truth: experiment of the cohort that was drawn, whose text tower reads; runs: folder."""
+    """experiment: its file; truth: experiment of the cohort that was drawn, whose text tower reads; runs: folder.
+
+    cohorts: every setting draws a cohort of its own, and is compared with its own start.
+    """
 
     experiment: Path
     truth: Path
     runs: Path
-    checkpoint: str = "last"
+    checkpoints: list[str] = Field(default=["last"], min_length=1)
+    cohorts: bool = False
     settings: dict[str, list[str]] = Field(min_length=1)
 
 
@@ -52,35 +56,40 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
     sweep = read_settings(given.sweep, Sweep)
-    tables = made(sweep, given.sweep.parent)
-    scored = json.loads(evaluate_tables(list(tables.values()), START, sweep.runs / "evaluation.json").read_text())
-    truth = read_settings(given.sweep.parent / sweep.truth, Experiment)
-    drawn = asked_of(EmbeddingTable.read(tables[START]), truth.cohort.open())
-    rows = [row(name, sweep, table, scored, Words.of(truth), drawn) for name, table in tables.items()]
+    rows, data = [], []
+    for settings in [{name: made} for name, made in sweep.settings.items()] if sweep.cohorts else [sweep.settings]:
+        tables = made(sweep, settings, given.sweep.parent)
+        first = next(iter(tables))
+        scored = json.loads(evaluate_tables(list(tables.values()), first, sweep.runs / "evaluation.json").read_text())
+        changes = next(iter(settings.values())) if sweep.cohorts else []
+        truth = read_settings(given.sweep.parent / sweep.truth, Experiment, changes)
+        drawn = asked_of(EmbeddingTable.read(tables[first]), truth.cohort.open())
+        rows += [row(name, sweep, table, scored, Words.of(truth), drawn) for name, table in tables.items()]
+        data.append(scored["tables"][0]["data_hash"])
     facts = provenance()
     used = {"command": facts["command"].replace("hlss ", "python experiments/sweep.py ", 1)}
     used |= {name: facts[name] for name in ("code_version", "hardware")}
-    write_json(given.out, {"rows": rows, **used, "data": json.loads(json.dumps(scored["tables"][0]["data_hash"]))})
+    write_json(given.out, {"rows": rows, **used, "data": ", ".join(data)})
     print(given.out)
 
 
-def made(sweep: Sweep, where: Path) -> dict[str, Path]:
-    """The start's table, then one of each setting; those that are there are taken as they are.
+def made(sweep: Sweep, settings: Mapping[str, list[str]], where: Path) -> dict[str, Path]:
+    """The start's table, then those of each setting; those that are there are taken as they are.
 
     Patients a setting keeps out of training (`split.val`) are embedded on the side they have in the experiment.
     """
     tables: dict[str, Path] = {}
     sides = [f"split.val={read_settings(where / sweep.experiment, Experiment).split.val}"]
-    for number, (name, changes) in enumerate(sweep.settings.items(), start=1):
+    for name, changes in settings.items():
         folder = sweep.runs / re.sub(r"\W+", "-", name)
         experiment = read_settings(where / sweep.experiment, Experiment, [f"name={name}", f"out={folder}", *changes])
-        say_once(f"{number}/{len(sweep.settings)} {name}: {' '.join(changes)}")
+        say_once(f"{name}: {' '.join(changes)}")
         train_experiment(experiment, silent)
-        for checkpoint in (START, sweep.checkpoint) if not tables else (sweep.checkpoint,):
+        for checkpoint in (START, *sweep.checkpoints) if not tables else sweep.checkpoints:
             table = folder / "embeddings" / checkpoint
             if not table.exists():
                 embed_run(folder, checkpoint, None, sides, say=silent)
-            tables[START if checkpoint == START else name] = table
+            tables[f"{name} · {checkpoint}"] = table
     return tables
 
 
@@ -88,14 +97,16 @@ def row(name: str, sweep: Sweep, folder: Path, scored: Mapping[str, Any], words:
     """What became of one setting."""
     table = EmbeddingTable.read(folder)
     method = table.provenance["method"]
-    found: dict[str, Any] = {"setting": name, "changes": " ".join(sweep.settings.get(name, []))}
+    start = folder.name == START
+    changes = [] if start and not sweep.cohorts else sweep.settings[name.rpartition(" · ")[0]]
+    found: dict[str, Any] = {"setting": name, "changes": " ".join(changes)}
     for result in (one for one in scored["results"] if one["method"] == method):
         for level in LEVELS:
             found[f"{level} ({result['protocol']})"] = told(result, level)
     test = table["side"] == "test"
     asked = replace(drawn, features=table.features[test])  # one cohort, embedded in one order
     found["words"] = f"{measured(asked, words, resamples=1).mean():.3f}"
-    found["texts in use"] = in_use(folder.parents[1] / "log.jsonl") if name != START else "–"
+    found["texts in use"] = in_use(folder.parents[1] / "log.jsonl") if not start else "–"
     z, sites, patients = table.features[test], numbers(table["site"][test]), numbers(table["patient"][test])
     found["rank"] = f"{effective_rank(z):.0f}"
     found["site"] = f"{100 * site_predictability(z - z.mean(axis=0), sites, patients)['val/site_knn']:.0f}"

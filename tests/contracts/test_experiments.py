@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 SHARED = {"methods", "starts", "tables"}  # folders of parts that experiments and tables are made of
 PARTS = [path for path in sorted(ROOT.glob("experiments/*/*.yaml")) if path.parent.name not in SHARED]
 TABLES = [path for path in PARTS if path.read_text().startswith("base: [../tables/")]
-SWEEPS = [path for path in PARTS if path.name == "sweep.yaml"]
+SWEEPS = [path for path in PARTS if path.name in ("sweep.yaml", "replicates.yaml")]
 FILES = [path for path in PARTS if path not in (*TABLES, *SWEEPS) and path.name != "tables.yaml"]
 FILES += sorted(ROOT.glob("src/hlss/jobs/*.yaml"))
 
