@@ -5,7 +5,7 @@ from jaxtyping import Float, Int64
 from numpy import ndarray
 
 from hlss.errors import UserError
-from hlss.evaluate.knn import SMALL, Protocol, knn_probabilities
+from hlss.evaluate.knn import SMALL, Protocol, knn_probabilities, nearest, unit
 
 
 def knn_accuracy(
@@ -41,14 +41,14 @@ def alignment(z: Float[ndarray, "n d"], group: Int64[ndarray, " n"]) -> float:
 
     NaN where no group has two members.
     """
-    unit = _unit(z)
+    rows = _unit(z)
     _, member, counts = np.unique(group, return_inverse=True, return_counts=True)
     sums = np.zeros((len(counts), z.shape[1]))
-    np.add.at(sums, member, unit)
+    np.add.at(sums, member, rows)
     pairs = int((counts * (counts - 1)).sum())
     if pairs == 0:
         return float("nan")
-    cosines = (sums**2).sum() - (unit**2).sum()  # Σ over ordered pairs of different members of a group
+    cosines = (sums**2).sum() - (rows**2).sum()  # Σ over ordered pairs of different members of a group
     return float(2 - 2 * cosines / pairs)
 
 
@@ -57,11 +57,11 @@ def uniformity(z: Float[ndarray, "n d"]) -> float:
 
     NaN for fewer than two features.
     """
-    unit = _unit(z)
-    n = len(unit)
+    rows = _unit(z)
+    n = len(rows)
     if n < 2:
         return float("nan")
-    squared = np.clip(2 - 2 * unit @ unit.T, 0, None)
+    squared = np.clip(2 - 2 * rows @ rows.T, 0, None)
     total = np.exp(-2 * squared).sum() - np.exp(-2 * np.diagonal(squared)).sum()
     return float(np.log(total / (n * (n - 1))))
 
@@ -78,12 +78,14 @@ def site_predictability(
     if len(shared) < 2:
         return {}
     keep = np.isin(sites, shared)
-    z, sites, patients = _unit(z[keep]), sites[keep], patients[keep]
-    similarity = z @ z.T
-    similarity[patients[:, None] == patients[None, :]] = -np.inf
-    nearest = np.argsort(-similarity, axis=1, kind="stable")[:, :k]
-    weights = np.exp((np.take_along_axis(similarity, nearest, axis=1) - 1) / SMALL.temperature)  # 0 for its own patient
-    votes = np.stack([(weights * (sites[nearest] == site)).sum(axis=1) for site in shared], axis=1)
+    rows, sites, patients = unit(z[keep]), sites[keep], patients[keep]
+    own = int(np.unique(patients, return_counts=True)[1].max())  # so many neighbours at most do not count
+    similarity, found_rows = nearest(rows, rows, min(len(rows), k + own))
+    other = patients[found_rows] != patients[:, None]
+    first = np.argsort(~other, axis=1, kind="stable")[:, :k]
+    similarity, voters, counts = (np.take_along_axis(part, first, axis=1) for part in (similarity, found_rows, other))
+    weights = np.exp((similarity.astype(np.float64) - 1) / SMALL.temperature) * counts
+    votes = np.stack([(weights * (sites[voters] == site)).sum(axis=1) for site in shared], axis=1)
     found = np.array(shared)[votes.argmax(axis=1)]
     majority = max(np.mean(sites == site) for site in shared)
     return {"val/site_knn": float((found == sites).mean()), "val/site_majority": float(majority)}
@@ -91,5 +93,5 @@ def site_predictability(
 
 def _unit(z: Float[ndarray, "n d"]) -> Float[ndarray, "n d"]:
     rows = z.astype(np.float64)
-    unit: Float[ndarray, "n d"] = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
-    return unit
+    lengths: Float[ndarray, "n 1"] = np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows / np.maximum(lengths, 1e-12)
