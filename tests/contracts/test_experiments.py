@@ -17,7 +17,7 @@ SWEEPS = [path for path in PARTS if path.name in ("sweep.yaml", "replicates.yaml
 FILES = [path for path in PARTS if path not in (*TABLES, *SWEEPS) and path.name != "tables.yaml"]
 FILES += sorted(ROOT.glob("src/hlss/jobs/*.yaml"))
 
-COHORTS = ("opensrh", "tcga", "phantom", "tcga_organs", "osteosarcoma")
+COHORTS = ("opensrh", "tcga", "phantom", "phantom_features", "tcga_organs", "osteosarcoma")
 METHODS = {
     *("supervised", "simclr", "simsiam", "byol", "vicreg", "hidisc", "hlss"),  # Table 1
     *("hvc", "hvc_patch", "hvc_patch_slide", "hvc_generic"),  # Tables 3, 4, 5

@@ -41,8 +41,9 @@ The same on slides of your own (a manifest with patient_id, slide_id, path, labe
 
   hlss train my.yaml                          # README has a my.yaml of nine lines
   hlss embed runs/mine --checkpoint start
+  hlss embed runs/mine --checkpoint midway
   hlss embed runs/mine
-  hlss evaluate runs/mine/embeddings/start runs/mine/embeddings/last --against start
+  hlss evaluate runs/mine/embeddings/* --against start
 """
 
 
