@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -39,13 +39,14 @@ silent = partial(str)  # what a run says of itself stays in its folder
 class Sweep(Part):
     """experiment: its file; truth: experiment of the cohort that was drawn, whose text tower reads; runs: folder.
 
+    checkpoints: what is compared with the start; start-norms-train: nothing learnt, statistics of norms of the cohort.
     cohorts: every setting draws a cohort of its own, and is compared with its own start.
     """
 
     experiment: Path
     truth: Path
     runs: Path
-    checkpoints: list[str] = Field(default=["last"], min_length=1)
+    checkpoints: list[Literal["start-norms-train", "midway", "last"]] = Field(default=["last"], min_length=1)
     cohorts: bool = False
     settings: dict[str, list[str]] = Field(min_length=1)
 
@@ -88,7 +89,8 @@ def made(sweep: Sweep, settings: Mapping[str, list[str]], where: Path) -> dict[s
         for checkpoint in (START, *sweep.checkpoints) if not tables else sweep.checkpoints:
             table = folder / "embeddings" / checkpoint
             if not table.exists():
-                embed_run(folder, checkpoint, None, sides, say=silent)
+                which, _, norms = checkpoint.partition("-norms-")
+                embed_run(folder, which, None, sides, norms="train" if norms else None, say=silent)
             tables[f"{name} · {checkpoint}"] = table
     return tables
 
@@ -97,7 +99,7 @@ def row(name: str, sweep: Sweep, folder: Path, scored: Mapping[str, Any], words:
     """What became of one setting."""
     table = EmbeddingTable.read(folder)
     method = table.provenance["method"]
-    start = folder.name == START
+    start = folder.name.startswith(START)  # with norms of the cohort, or its own
     changes = [] if start and not sweep.cohorts else sweep.settings[name.rpartition(" · ")[0]]
     found: dict[str, Any] = {"setting": name, "changes": " ".join(changes)}
     for result in (one for one in scored["results"] if one["method"] == method):
