@@ -12,7 +12,7 @@ def test_centred_text_layer_tells_apart_what_texts_that_are_much_alike_hide():
     draw = torch.Generator().manual_seed(3)
     texts = torch.nn.functional.normalize(torch.randn(6, 8, generator=draw) + 5, dim=1)
     z = torch.nn.functional.normalize(torch.randn(20, 8, generator=draw) + 1, dim=1)
-    layer = text_layer(texts, centred=True)
+    layer = text_layer(texts, "centred")
     for row, text in zip(layer.weight, texts, strict=True):
         torch.testing.assert_close(row, text - sum(texts) / 6)
     alike, apart = (float((made(z) @ made(z).T).abs().mean().detach()) for made in (text_layer(texts), layer))
@@ -54,3 +54,20 @@ def test_rows_are_unit_float32_rows_under_autocast():
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(layer(z), plain)
     assert layer(z.bfloat16()).dtype == torch.float32
+
+
+def test_orthogonal_text_layer_weighs_every_direction_alike_and_keeps_rows_with_their_texts():
+    draw = torch.Generator().manual_seed(3)
+    uneven = torch.randn(6, 12, generator=draw) * torch.linspace(0.2, 3, 12)
+    texts = torch.nn.functional.normalize(4 * torch.randn(12, generator=draw) + uneven, dim=1)
+    rows = text_layer(texts, "orthogonal").weight.detach().double()
+    centred = (texts - texts.mean(dim=0)).double()
+    values = torch.linalg.svdvals(rows)
+    torch.testing.assert_close(values[:5], torch.ones(5, dtype=torch.float64), rtol=0, atol=1e-6)
+    assert float(values[5]) < 1e-6  # six centred rows span five directions
+    likeness = torch.nn.functional.normalize(rows, dim=1) @ torch.nn.functional.normalize(centred, dim=1).T
+    assert (likeness.argmax(dim=1) == torch.arange(6)).all()
+    nearest = (rows - centred).square().sum()
+    for _ in range(20):  # no other such matrix lies nearer to the centred rows
+        turn, _ = torch.linalg.qr(torch.randn(12, 12, dtype=torch.float64, generator=draw))
+        assert nearest <= (rows @ turn - centred).square().sum()

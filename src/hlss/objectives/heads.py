@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import torch
 import torch.nn.functional as F  # noqa: N812 — torch's own name for it
@@ -20,18 +20,32 @@ class UnitLinear(nn.Linear):
             return F.normalize(super().forward(input.to(self.weight.dtype)), dim=1)
 
 
-def text_layer(texts: Float[Tensor, "k d"], centred: bool = False) -> UnitLinear:
-    """PPM's layer of a level: W_l starts as the text rows t_l, b_l as 0.
+Rows = Literal["text", "centred", "orthogonal"]
 
-    centred: the rows less their mean, so that what all texts share (most of each, in CLIP models) does not fill z'.
+
+def text_layer(texts: Float[Tensor, "k d"], rows: Rows = "text") -> UnitLinear:
+    """PPM's layer of a level: W_l starts from the text rows t_l, b_l as 0.
+
+    rows: text:       the rows themselves (the paper).
+          centred:    less their mean, so that what all texts share (most of each, in CLIP models) does not fill z'.
+          orthogonal: of the centred rows the nearest matrix whose singular values are all 1 (Löwdin 1950), so that
+                      every direction in which texts differ counts alike, and each row stays with its text.
     """
     width, dim = texts.shape
     dtype = torch.promote_types(texts.dtype, torch.float32)
     layer = UnitLinear(dim, width, device="meta", dtype=dtype).to_empty(device=texts.device)
     with torch.no_grad():
-        layer.weight.copy_(texts - texts.mean(dim=0) if centred else texts)
+        layer.weight.copy_(texts if rows == "text" else texts - texts.mean(dim=0))
+        if rows == "orthogonal":
+            layer.weight.copy_(_orthogonal(layer.weight))
         layer.bias.zero_()
     return layer
+
+
+def _orthogonal(rows: Float[Tensor, "k d"]) -> Float[Tensor, "k d"]:
+    left, values, right = torch.linalg.svd(rows.double(), full_matrices=False)
+    kept = values > 1e-6 * values[0]  # centred rows lack a direction
+    return left[:, kept] @ right[kept]
 
 
 def random_layer(dim: int, width: int, seed: int) -> UnitLinear:

@@ -13,7 +13,7 @@ from hlss.errors import UserError
 from hlss.objectives.alignment import Alignment, BankUse, Direction
 from hlss.objectives.base import Gathered, Given, Objective, ObjectiveSpec, Projected
 from hlss.objectives.contrast import Tau, contrast
-from hlss.objectives.heads import UnitLinear, random_layer, text_layer
+from hlss.objectives.heads import Rows, UnitLinear, random_layer, text_layer
 from hlss.objectives.selection import Selection, choose, selected
 from hlss.registry import OBJECTIVES
 from hlss.types import LEVELS, Level
@@ -38,7 +38,7 @@ class Hlss(ObjectiveSpec):
     alignment:   False leaves HA out (HVC only).
     text_levels: levels that have text; the others share one randomly drawn projection.
     init:        what the projections of levels with text start from: the text rows (the paper), these less their mean,
-                 or random numbers.
+                 these made orthogonal (`heads.text_layer`), or random numbers.
     frozen_projections: keep all projections as they start.
     width:       length of a projection that no text decides.
     window:      steps over which the use of the bank is measured.
@@ -53,7 +53,7 @@ class Hlss(ObjectiveSpec):
     selection: Selection = "hard"
     alignment: bool = True
     text_levels: tuple[Level, ...] = LEVELS
-    init: Literal["text", "centred", "random"] = "text"
+    init: Rows | Literal["random"] = "text"
     frozen_projections: bool = False
     width: int = Field(default=128, ge=2)
     window: int = Field(default=100, ge=1)
@@ -172,7 +172,7 @@ def _layers(spec: Hlss, given: Given, texts: Mapping[Level, Tensor]) -> dict[str
         if level not in spec.text_levels:
             layers[SHARED] = random_layer(given.dim, spec.width, given.seed)
         elif spec.init != "random":
-            layers[level] = text_layer(texts[level], centred=spec.init == "centred")
+            layers[level] = text_layer(texts[level], spec.init)
         else:
             width = len(texts[level]) if level in texts else spec.width
             layers[level] = random_layer(given.dim, width, given.seed + number)
