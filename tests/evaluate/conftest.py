@@ -11,25 +11,6 @@ from hlss.evaluate.scores import Predictions
 
 MakeTable = Callable[..., EmbeddingTable]
 MakePredictions = Callable[..., Predictions]
-Row = tuple[str, str, str, str]  # patient, slide, label, side
-
-
-@pytest.fixture(scope="session")
-def make_table() -> MakeTable:
-    """make_table(rows, features, **provenance): a table of (patient, slide, label, side) rows."""
-
-    def make(rows: Sequence[Row], features: Any, **provenance: Any) -> EmbeddingTable:
-        named = {name: np.array([row[i] for row in rows], dtype=object) for i, name in enumerate(_NAMES)}
-        columns = {
-            **named,
-            "site": np.full(len(rows), "", dtype=object),
-            "image": np.array([f"{row[1]}.png" for row in rows], dtype=object),
-            "x_px0": np.arange(len(rows)) * 224,
-            "y_px0": np.zeros(len(rows), dtype=np.int64),
-        }
-        return EmbeddingTable(np.asarray(features, dtype=np.float32), columns, provenance)
-
-    return make
 
 
 @pytest.fixture(scope="session")
@@ -68,6 +49,3 @@ def make_predictions() -> MakePredictions:
         return Predictions(probabilities, rng.integers(0, classes, units), patient, unit)
 
     return make
-
-
-_NAMES = ("patient", "slide", "label", "side")

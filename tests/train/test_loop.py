@@ -107,10 +107,11 @@ def test_gradient_caching_gives_the_gradients_of_the_whole_batch(make_run, drawn
         return {key: p.grad for key, p in network.named_parameters() if p.requires_grad}
 
     whole = gradients(None)
+    rounding = 1e-6 * max(float(gradient.abs().max()) for gradient in whole.values())  # float32, another order of sums
     for chunk in (1, 5, 32):
         cached = gradients(chunk)
         for key, gradient in whole.items():
-            torch.testing.assert_close(cached[key], gradient, rtol=1e-5, atol=1e-6)
+            torch.testing.assert_close(cached[key], gradient, rtol=1e-5, atol=rounding)
 
 
 def test_a_step_that_is_not_finite_is_skipped_with_its_ids(make_run, go, weights, tmp_path):
