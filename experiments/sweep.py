@@ -2,6 +2,8 @@
 
     python experiments/sweep.py experiments/features/sweep.yaml --out docs/results/ha_features.json
 
+On several cores, `--only 0/2` and `--only 1/2` in processes of their own make every second run, and no result.
+
 A sweep names an experiment, the run whose cohort knows the truth, and the changes by name. Each row of the result
 holds accuracy less that of the start with its 95 % interval (patients resampled, paired), how well words agree with
 what was drawn (AUROC), how many texts of the patient level views choose (perplexity), the rank of the features, how
@@ -12,7 +14,6 @@ import argparse
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -29,7 +30,7 @@ from hlss.jobs.embed import embed_run
 from hlss.jobs.evaluate import evaluate_tables
 from hlss.jobs.provenance import provenance
 from hlss.jobs.train import say_once, train_experiment
-from hlss.jobs.truth import Asked, Words, asked_of, experiment_of, measured
+from hlss.jobs.truth import Asked, Words, asked_of_each, experiment_of, measured
 from hlss.types import LEVELS, Level
 
 START = "start"
@@ -55,8 +56,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sweep", type=Path)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--only", metavar="I/N", help="make the runs I, I + N, … and no result")
     given = parser.parse_args()
     sweep = read_settings(given.sweep, Sweep)
+    if given.only:
+        which, of = map(int, given.only.split("/"))
+        for name in list(sweep.settings)[which::of]:
+            made(sweep, {name: sweep.settings[name]}, given.sweep.parent)
+        return
     rows, data = [], []
     for settings in [{name: made} for name, made in sweep.settings.items()] if sweep.cohorts else [sweep.settings]:
         tables = made(sweep, settings, given.sweep.parent)
@@ -64,8 +71,9 @@ def main() -> None:
         scored = json.loads(evaluate_tables(list(tables.values()), first, sweep.runs / "evaluation.json").read_text())
         changes = next(iter(settings.values())) if sweep.cohorts else []
         truth = read_settings(given.sweep.parent / sweep.truth, Experiment, changes)
-        drawn = asked_of(EmbeddingTable.read(tables[first]), truth.cohort.open())
-        rows += [row(name, sweep, table, scored, Words.of(truth), drawn) for name, table in tables.items()]
+        read = {name: EmbeddingTable.read(table) for name, table in tables.items()}
+        asked, words = asked_of_each(read, truth.cohort.open()), Words.of(truth)
+        rows += [row(name, sweep, tables[name], read[name], scored, words, asked[name]) for name in tables]
         data.append(scored["tables"][0]["data_hash"])
     facts = provenance()
     used = {"command": facts["command"].replace("hlss ", "python experiments/sweep.py ", 1)}
@@ -86,7 +94,8 @@ def made(sweep: Sweep, settings: Mapping[str, list[str]], where: Path) -> dict[s
         experiment = read_settings(where / sweep.experiment, Experiment, [f"name={name}", f"out={folder}", *changes])
         say_once(f"{name}: {' '.join(changes)}")
         train_experiment(experiment, silent)
-        for checkpoint in (START, *sweep.checkpoints) if not tables else sweep.checkpoints:
+        first = sweep.cohorts or name == next(iter(sweep.settings))
+        for checkpoint in (START, *sweep.checkpoints) if first else sweep.checkpoints:
             table = folder / "embeddings" / checkpoint
             if not table.exists():
                 which, _, norms = checkpoint.partition("-norms-")
@@ -95,9 +104,16 @@ def made(sweep: Sweep, settings: Mapping[str, list[str]], where: Path) -> dict[s
     return tables
 
 
-def row(name: str, sweep: Sweep, folder: Path, scored: Mapping[str, Any], words: Words, drawn: Asked) -> dict[str, Any]:
+def row(
+    name: str,
+    sweep: Sweep,
+    folder: Path,
+    table: EmbeddingTable,
+    scored: Mapping[str, Any],
+    words: Words,
+    asked: Asked,
+) -> dict[str, Any]:
     """What became of one setting."""
-    table = EmbeddingTable.read(folder)
     method = table.provenance["method"]
     start = folder.name.startswith(START)  # with norms of the cohort, or its own
     changes = [] if start and not sweep.cohorts else sweep.settings[name.rpartition(" · ")[0]]
@@ -106,7 +122,6 @@ def row(name: str, sweep: Sweep, folder: Path, scored: Mapping[str, Any], words:
         for level in LEVELS:
             found[f"{level} ({result['protocol']})"] = told(result, level)
     test = table["side"] == "test"
-    asked = replace(drawn, features=table.features[test])  # one cohort, embedded in one order
     found["words"] = f"{measured(asked, words, resamples=1).mean():.3f}"
     found["texts in use"] = in_use(folder.parents[1] / "log.jsonl") if not start else "–"
     z, sites, patients = table.features[test], numbers(table["site"][test]), numbers(table["patient"][test])

@@ -116,16 +116,25 @@ def table(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of table and runs [runs/tables/NAME].")] = None,
     run: Annotated[bool, typer.Option(help="--no-run makes no run: the table of what there is.")] = True,
+    workers: Annotated[
+        int | None, typer.Option(help="Runs side by side: on GPUs at most so many, on a CPU sharing its cores.")
+    ] = None,
     change: Annotated[list[str] | None, typer.Option("--set", help="Change every row, as in train.steps=20.")] = None,
 ) -> None:
     """Run what a table of methods lacks, score all rows alike, and print ours beside the paper's figures.
 
-    Stopped or killed, it goes on with the same command; a run that fails costs that run only. On several GPUs, one run
-    on each. Writes table.md, table.csv, table.json (with what made every number) and table.png.
+    Stopped or killed, it goes on with the same command; a run that fails costs that run only. On several GPUs one run
+    goes on each; on a CPU runs follow each other unless --workers says otherwise. Writes table.md, table.csv,
+    table.json (with what made every number) and table.png.
     """
     from hlss.jobs.table import make_table
 
-    _say(make_table(what, seeds=seeds, folds=folds, against=against, out=out, overrides=change or [], run=run))
+    changes = change or []
+    _say(
+        make_table(
+            what, seeds=seeds, folds=folds, against=against, out=out, overrides=changes, run=run, workers=workers
+        )
+    )
 
 
 @app.command(epilog=_example("hlss explain runs/hlss-1 runs/hidisc-1 --markers phantom --bank phantom"))

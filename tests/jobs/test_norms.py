@@ -30,8 +30,8 @@ def silent(_: str) -> None:
     pass
 
 
-def trained(path: Path) -> tuple[Experiment, Data]:
-    experiment = read_settings(path, Experiment, [])
+def trained(path: Path, *changes: str) -> tuple[Experiment, Data]:
+    experiment = read_settings(path, Experiment, changes)
     train_experiment(experiment, silent)
     return experiment, open_data(experiment, silent)
 
@@ -67,6 +67,17 @@ def test_midway_has_them_and_the_others_their_own(experiment: Path):
     assert torch.equal(statistics("midway", None), statistics("midway", "train"))
     assert not torch.allclose(statistics("midway", None), halved)
     assert not torch.allclose(statistics("start", "train"), statistics("start", None))
+
+
+def test_midway_keeps_norms_that_were_frozen(experiment: Path):
+    settings, data = trained(experiment, "train.freeze.norms=true")
+    tower, facts = tower_of(settings, settings.folder, "midway", data, None, silent)
+    first, _ = tower_of(settings, settings.folder, "start", data, None, silent)
+    assert "norms_renewed" not in facts
+    buffers = dict(first.named_buffers())
+    assert buffers
+    for name, value in tower.named_buffers():
+        torch.testing.assert_close(value, buffers[name])
 
 
 def test_the_table_says_so(experiment: Path):

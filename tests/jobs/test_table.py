@@ -19,9 +19,10 @@ from typer.testing import CliRunner
 from hlss.cli import app, main
 from hlss.embedding_table import EmbeddingTable
 from hlss.errors import UserError
-from hlss.jobs import table_runs
+from hlss.jobs import table_runs, table_side_by_side
 from hlss.jobs.table import make_table
 from hlss.jobs.table_runs import facts_of, make_runs
+from hlss.jobs.table_side_by_side import Place, places
 from hlss.jobs.table_spec import planned, read_table
 
 BASE = {
@@ -156,18 +157,34 @@ def test_a_run_that_fails_costs_that_run_only(table, tmp_path, monkeypatch, caps
     assert len(tried) == 5
 
 
-def test_processes_side_by_side_fail_alone(table, tmp_path):
+def test_runs_side_by_side_share_the_cores(monkeypatch):
+    monkeypatch.setattr(table_side_by_side, "devices", list)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
+    assert [place.environment for place in places(3)] == [{"OMP_NUM_THREADS": "2"}] * 3
+    assert len(places()) == 1
+    monkeypatch.setattr(table_side_by_side, "devices", lambda: ["0", "3", "5"])
+    assert [place.environment for place in places(2)] == [{"CUDA_VISIBLE_DEVICES": gpu} for gpu in "03"]
+    assert len(places()) == 3
+    with pytest.raises(UserError, match="--workers: 0 runs at a time"):
+        places(0)
+
+
+def test_processes_side_by_side_fail_alone(table, tmp_path, monkeypatch):
+    monkeypatch.setattr(table_side_by_side, "_TELL_EVERY_S", 0.0)
     (tmp_path / "broken.yaml").write_text("base: hlss.yaml\nname: broken\nencoder: { dim: 16 }\n")
     spec, _ = read_table([tmp_path / "hidisc.yaml", tmp_path / "broken.yaml"], {"folds": (1,)})
     plan, said = planned(spec, tmp_path / "runs", []), []
-    failures = make_runs(plan, said.append, gpus=["", ""])
+    failures = make_runs(plan, said.append, [Place("here", {}), Place("there", {})])
     assert list(failures) == [tmp_path / "runs" / "broken-seed0-fold1"]
     (why,) = failures.values()
     assert "text of level patch has 8 dimensions, image features have 16" in why
     assert "\n" not in why
     assert facts_of(plan[0].experiment)["config_hash"] == plan[0].experiment.hash
     assert facts_of(plan[1].experiment) is None
-    assert [line.split(",")[0] for line in said[:2]] == ["run 1 of 2", "run 2 of 2"]
+    begun = [line for line in said if line.startswith("run ")]
+    assert [line.split(":")[0] for line in begun] == ["run 1 of 2, here", "run 2 of 2, there"]
+    assert any("training 3 steps" in line or line.lstrip().startswith(f"{plan[0]}: step") for line in said)
+    assert len(list((tmp_path / "cache" / "packs").iterdir())) == 1
 
 
 def test_nothing_to_show_yet_is_one_line(table, tmp_path):

@@ -71,3 +71,17 @@ def test_orthogonal_text_layer_weighs_every_direction_alike_and_keeps_rows_with_
     for _ in range(20):  # no other such matrix lies nearer to the centred rows
         turn, _ = torch.linalg.qr(torch.randn(12, 12, dtype=torch.float64, generator=draw))
         assert nearest <= (rows @ turn - centred).square().sum()
+
+
+def test_completed_text_layer_keeps_all_angles_and_its_first_rows_are_the_texts():
+    draw = torch.Generator().manual_seed(3)
+    texts = torch.nn.functional.normalize(torch.randn(6, 12, generator=draw) + 2, dim=1)
+    z = torch.nn.functional.normalize(torch.randn(20, 12, generator=draw), dim=1)
+    layer = text_layer(texts, "completed")
+    assert layer.weight.shape == (6 + 12 - 5, 12)  # six centred rows span five directions
+    torch.testing.assert_close(layer.weight[:6], text_layer(texts, "orthogonal").weight)
+    torch.testing.assert_close(layer(z) @ layer(z).T, z @ z.T)
+    centred = texts - texts.mean(dim=0)
+    torch.testing.assert_close(layer.weight[6:] @ centred.T, torch.zeros(7, 6), atol=1e-6, rtol=0)
+    many = torch.randn(30, 12, generator=draw)
+    assert text_layer(many, "completed").weight.shape == (30, 12)  # texts that leave nothing without a name

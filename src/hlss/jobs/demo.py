@@ -22,7 +22,7 @@ from hlss.jobs.evaluate import evaluate_tables
 from hlss.jobs.pretrain_tiny.captions import HELD_OUT
 from hlss.jobs.provenance import provenance
 from hlss.jobs.train import say_once, train_experiment
-from hlss.jobs.truth import Asked, Words, agreement_of, asked_of
+from hlss.jobs.truth import Asked, Words, agreement_of, asked_of_each
 from hlss.train.checkpoint import MIDWAY
 from hlss.types import LEVELS
 
@@ -63,9 +63,12 @@ def run_demo(out: Path, overrides: Sequence[str]) -> Path:
     evaluate_tables(list(folders.values()), "start", out / "evaluation.json")
     say_once("6/6 comparing what is read from the features with what was drawn")
     words = Words.of(experiment)
-    asked = {name: asked_of(EmbeddingTable.read(folder), cohort) for name, folder in folders.items()}
+    tables = {name: EmbeddingTable.read(folder) for name, folder in folders.items()}
+    asked = asked_of_each(tables, cohort)
+    say_once("  scoring every characteristic, patients resampled")
     _explain(asked, words, out)
-    read = EmbeddingTable.read(folders[_READ])
+    read = tables[_READ]
+    say_once("  drawing pictures: patches and their words, a slide and its map")
     picture_readings(read, asked[_READ], words, cohort, out / "readings.png")
     picture_map(experiment, out / "run", _READ, read, words, out / "map.png")
     print(_verdict(json.loads((out / "evaluation.json").read_text())))

@@ -53,13 +53,15 @@ def tower_of(
 ) -> tuple[ImageEncoder, dict[str, Any]]:
     """The image tower of a run's checkpoint, and what it was made of.
 
-    norms: statistics of its batch norms, `own` or taken anew from the training tiles (`train`), which is what midway
-        has where nothing is said: the mean of two towers' statistics fits neither (decision 0017). Raises UserError.
+    norms: statistics of its batch norms, `own` or taken anew from the training tiles (`train`). Where nothing is said,
+        midway of trained norms has new ones: the mean of two towers' statistics fits neither (decision 0017).
+        Raises UserError.
     """
     encoder = build_encoder(experiment, say)
     refuse_misfit(experiment, data.cohort, encoder)
     facts: dict[str, Any] = {"checkpoint": Checkpoints(folder / "checkpoints").load_encoder(checkpoint, encoder)}
-    if (norms or ("train" if checkpoint == MIDWAY else "own")) == "own":
+    between = checkpoint == MIDWAY and not experiment.train.freeze.norms
+    if (norms or ("train" if between else "own")) == "own":
         return encoder, facts
     if "train" not in data.sides:
         raise UserError("no training patients to take statistics from", where="--norms", fix="Use --norms own.")

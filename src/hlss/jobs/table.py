@@ -7,9 +7,10 @@ from hlss.errors import UserError
 from hlss.files import replacing, write_json
 from hlss.jobs.setup import Say
 from hlss.jobs.table_picture import show_table
-from hlss.jobs.table_runs import Failures, facts_of, make_runs, refuse_others
+from hlss.jobs.table_runs import facts_of, make_runs, refuse_others
 from hlss.jobs.table_scores import Scores, rows_of, score
 from hlss.jobs.table_show import as_json, comma_separated, markdown
+from hlss.jobs.table_side_by_side import Failures, places
 from hlss.jobs.table_spec import Planned, TableSpec, compared, planned, read_table
 from hlss.jobs.train import say_once
 
@@ -23,12 +24,14 @@ def make_table(
     out: Path | None = None,
     overrides: Sequence[str] = (),
     run: bool = True,
+    workers: int | None = None,
     say: Say = say_once,
 ) -> Path:
     """Make the table of a table file or of experiments; returns its Markdown file.
 
     seeds, folds: as "0,1,2", in place of the table's; overrides: of every experiment; run: False makes no run, only
-    the table of what there is. Raises UserError, after the table is written, where rows are not complete; Stopped.
+    the table of what there is; workers: runs at a time (None: one a GPU, or one). Raises UserError, after the table is
+    written, where rows are not complete; Stopped.
     """
     numbers = {"seeds": _numbers("--seeds", seeds), "folds": _numbers("--folds", folds), "against": against or None}
     spec, usual = read_table(paths, {name: value for name, value in numbers.items() if value is not None})
@@ -39,7 +42,7 @@ def make_table(
     refuse_others(plan)
     todo = [one for one in plan if facts_of(one.experiment) is None] if run else []
     say(f"{len(plan)} runs, {len(plan) - len(todo)} of them made already" if run else f"{len(plan)} runs, making none")
-    failures = make_runs(todo, say)
+    failures = make_runs(todo, say, places(workers))
     rows = rows_of(plan, failures)
     path = _written(spec, score(rows, references, runs, say), references, folder)
     print(path.read_text())

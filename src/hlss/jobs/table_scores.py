@@ -15,7 +15,8 @@ from hlss.evaluate.evaluation import Evaluation, Result, evaluate
 from hlss.evaluate.health import effective_rank
 from hlss.files import digest, file_digest
 from hlss.jobs.setup import Say
-from hlss.jobs.table_runs import LAST, Failures, embed_start, facts_of
+from hlss.jobs.table_runs import LAST, embed_start, facts_of
+from hlss.jobs.table_side_by_side import Failures
 from hlss.jobs.table_spec import START, Planned
 from hlss.train.checkpoint import ENCODER_FILE
 

@@ -1,6 +1,6 @@
 """Explanations of drawn tissue against what was drawn: how far a run's features can be read in words."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -62,13 +62,29 @@ class Asked:
 
 def asked_of(table: EmbeddingTable, cohort: Cohort, side: str = "test") -> Asked:
     """The patches of a side (`all`: of every side), with their truth looked up in the cohort that drew them."""
-    kept = table.where(np.asarray((table["side"] == side) | (side == "all")))
-    rows = np.arange(cohort.n_tiles)
-    slides = [cohort.slides[number] for number in cohort.tile_slide(rows)]
-    places = zip(slides, *cohort.tile_xy_px0.T.tolist(), strict=True)
-    row_of = {place: row for row, place in enumerate(places)}
-    wanted = [row_of[place] for place in zip(kept["slide"], kept["x_px0"], kept["y_px0"], strict=True)]
-    return Asked(kept.features, np.asarray(kept["patient"]), tile_truths(cohort, wanted))
+    return asked_of_each({"": table}, cohort, side)[""]
+
+
+def asked_of_each(tables: Mapping[str, EmbeddingTable], cohort: Cohort, side: str = "test") -> dict[str, Asked]:
+    """The same of several tables by name; the truth of a patch that stands in several is looked up once."""
+    kept = {name: table.where(np.asarray((table["side"] == side) | (side == "all"))) for name, table in tables.items()}
+    row_of = {place: row for row, place in enumerate(_places(cohort))}
+    rows = {
+        name: np.array([row_of[place] for place in zip(one["slide"], one["x_px0"], one["y_px0"], strict=True)])
+        for name, one in kept.items()
+    }
+    every = np.unique(np.concatenate(list(rows.values())))
+    truth = tile_truths(cohort, every)
+    return {
+        name: Asked(one.features, np.asarray(one["patient"]), truth[np.searchsorted(every, rows[name])])
+        for name, one in kept.items()
+    }
+
+
+def _places(cohort: Cohort) -> Iterator[tuple[str, int, int]]:
+    """Slide and corner of every tile."""
+    slides = [cohort.slides[number] for number in cohort.tile_slide(np.arange(cohort.n_tiles))]
+    return zip(slides, *cohort.tile_xy_px0.T.tolist(), strict=True)
 
 
 @dataclass(frozen=True, eq=False)

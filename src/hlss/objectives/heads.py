@@ -20,7 +20,7 @@ class UnitLinear(nn.Linear):
             return F.normalize(super().forward(input.to(self.weight.dtype)), dim=1)
 
 
-Rows = Literal["text", "centred", "orthogonal"]
+Rows = Literal["text", "centred", "orthogonal", "completed"]
 
 
 def text_layer(texts: Float[Tensor, "k d"], rows: Rows = "text") -> UnitLinear:
@@ -30,22 +30,27 @@ def text_layer(texts: Float[Tensor, "k d"], rows: Rows = "text") -> UnitLinear:
           centred:    less their mean, so that what all texts share (most of each, in CLIP models) does not fill z'.
           orthogonal: of the centred rows the nearest matrix whose singular values are all 1 (Löwdin 1950), so that
                       every direction in which texts differ counts alike, and each row stays with its text.
+          completed:  these, and below them an orthonormal basis of what no text names, d − rank rows more: z' then
+                      starts with all the angles of z, and what has no word is still contrasted.
     """
-    width, dim = texts.shape
-    dtype = torch.promote_types(texts.dtype, torch.float32)
-    layer = UnitLinear(dim, width, device="meta", dtype=dtype).to_empty(device=texts.device)
+    start = texts.to(torch.promote_types(texts.dtype, torch.float32))
+    if rows != "text":
+        start = start - start.mean(dim=0)
+    if rows in ("orthogonal", "completed"):
+        start = _orthogonal(start, complete=rows == "completed")
+    width, dim = start.shape
+    layer = UnitLinear(dim, width, device="meta", dtype=start.dtype).to_empty(device=start.device)
     with torch.no_grad():
-        layer.weight.copy_(texts if rows == "text" else texts - texts.mean(dim=0))
-        if rows == "orthogonal":
-            layer.weight.copy_(_orthogonal(layer.weight))
+        layer.weight.copy_(start)
         layer.bias.zero_()
     return layer
 
 
-def _orthogonal(rows: Float[Tensor, "k d"]) -> Float[Tensor, "k d"]:
-    left, values, right = torch.linalg.svd(rows.double(), full_matrices=False)
-    kept = values > 1e-6 * values[0]  # centred rows lack a direction
-    return left[:, kept] @ right[kept]
+def _orthogonal(rows: Float[Tensor, "k d"], complete: bool) -> Float[Tensor, "k_or_more d"]:
+    left, values, right = torch.linalg.svd(rows.double(), full_matrices=complete)
+    rank = int((values > 1e-6 * values[0]).sum())  # centred rows lack a direction
+    named = left[:, :rank] @ right[:rank]
+    return torch.cat([named, right[rank:]] if complete else [named]).to(rows.dtype)
 
 
 def random_layer(dim: int, width: int, seed: int) -> UnitLinear:

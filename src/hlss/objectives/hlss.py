@@ -38,7 +38,7 @@ class Hlss(ObjectiveSpec):
     alignment:   False leaves HA out (HVC only).
     text_levels: levels that have text; the others share one randomly drawn projection.
     init:        what the projections of levels with text start from: the text rows (the paper), these less their mean,
-                 these made orthogonal (`heads.text_layer`), or random numbers.
+                 these made orthogonal, or completed with what no text names (`heads.text_layer`), or random numbers.
     frozen_projections: keep all projections as they start.
     width:       length of a projection that no text decides.
     window:      steps over which the use of the bank is measured.
