@@ -81,11 +81,15 @@ def test_a_changed_image_makes_another_pack(cohort: Cohort, folder: Path, small:
     assert len(list(folder.iterdir())) == 2
 
 
-def test_progress_and_threads(cohort: Cohort, folder: Path) -> None:
+def test_several_processes_report_progress_and_write_the_same_bytes(
+    cohort: Cohort, folder: Path, tmp_path: Path
+) -> None:
     seen: list[tuple[int, int]] = []
     whole = packed(cohort, folder, LOSSLESS, workers=3, progress=lambda done, of: seen.append((done, of)))
     assert seen == [(8, 30), (16, 30), (24, 30), (30, 30)]
     assert same_pixels(whole, cohort)
+    packed(cohort, tmp_path / "alone", LOSSLESS)
+    assert [part.read_bytes() for part in parts(folder)] == [part.read_bytes() for part in parts(tmp_path / "alone")]
 
 
 def test_an_interrupted_pack_goes_on_where_it_stopped(

@@ -5,13 +5,21 @@ each atomically, and `pack.json` last; so an interrupted pack never looks finish
 """
 
 import json
+import os
+import signal
 import zlib
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
 from dataclasses import replace
+from functools import partial
+from itertools import repeat
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from threading import Thread
 from typing import Any, Literal
 
+import cv2
 import numpy as np
 import pyarrow as pa
 from jaxtyping import UInt8
@@ -42,7 +50,7 @@ class PackRecipe(Part):
     quality: int = Field(default=95, ge=1, le=100)
     chroma: Literal["444", "422", "420"] = "444"
     lossless: bool = False
-    part_tiles: int = Field(default=2048, ge=1)
+    part_tiles: int = Field(default=512, ge=1)
     max_unreadable: float = Field(default=0.05, ge=0, le=1)
 
     @property
@@ -64,9 +72,9 @@ def packed(
     """The same cohort with its tiles in a pack below `folder`, which is built first unless it stands there whole.
 
     Give it the whole cohort, before any split, so that its parts share one pack. Tiles that cannot be read are
-    dropped, and their images listed in `problems`. workers: threads that read and encode. progress: called with
-    (tiles done, tiles in all). Raises UserError where more than `max_unreadable` of the images cannot be read, or
-    where writing fails (what was written stays and is used by the next run).
+    dropped, and their images listed in `problems`. workers: processes that read and encode, each a file of the pack at
+    a time. progress: called with (tiles done, tiles in all). Raises UserError where more than `max_unreadable` of the
+    images cannot be read, or where writing fails (what was written stays and is used by the next run).
     """
     recipe = recipe or PackRecipe()
     pack = Path(folder) / f"{cohort.fingerprint}-{digest([cohort.source.freshness, recipe.key])}"
@@ -100,22 +108,46 @@ def _build(
     ]
     problems: dict[str, str] = {}
     dropped: list[int] = []
-    executor = ThreadPoolExecutor(workers)
-    try:
-        jobs = [executor.submit(_write_part, cohort, part_path(pack, i), rows, recipe) for i, rows in enumerate(spans)]
-        for job, rows in zip(jobs, spans, strict=True):
-            for row, path, reason in job.result():
+    parts = (part_path(pack, part) for part in range(len(spans)))
+    with closing(_written(cohort, list(zip(parts, spans, strict=True)), recipe, workers)) as written:
+        for rows, unreadable in zip(spans, written, strict=True):
+            for row, path, reason in unreadable:
                 dropped.append(rows.start + row)
                 problems[path] = reason
             _refuse_too_many(problems, cohort, recipe)
             if progress is not None:
                 progress(rows.stop, cohort.n_tiles)
-    finally:
-        executor.shutdown(cancel_futures=True)
     sizes = [part_path(pack, part).stat().st_size for part in range(len(spans))]
     summary = {"format": FORMAT, "tiles": cohort.n_tiles, "bytes": sizes, "problems": problems, "dropped": dropped}
     write_json(pack / "pack.json", summary)
     return summary
+
+
+def _written(
+    cohort: Cohort, parts: list[tuple[Path, range]], recipe: PackRecipe, workers: int
+) -> Generator[list[tuple[int, str, str]], None, None]:
+    """Unreadable tiles of each part in turn, as it is written: here, or by processes where there are parts to share."""
+    if min(workers, len(parts)) <= 1:
+        yield from (_write_part(cohort, path, rows, recipe) for path, rows in parts)
+        return
+    # Processes and not threads, which take turns at the many short steps that drawing and decoding consist of; started
+    # afresh, for the server that workers of the loader are forked from has more to load beforehand.
+    with ProcessPoolExecutor(min(workers, len(parts)), get_context("spawn"), _begin_worker) as executor:
+        yield from executor.map(partial(_write_part, cohort), *zip(*parts, strict=True), repeat(recipe))
+
+
+def _begin_worker() -> None:
+    cv2.setNumThreads(1)
+    for asked_to_stop in (signal.SIGINT, signal.SIGUSR1):
+        signal.signal(asked_to_stop, signal.SIG_IGN)  # the parent decides, and its end ends the workers
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _write_part(cohort: Cohort, path: Path, rows: range, recipe: PackRecipe) -> list[tuple[int, str, str]]:

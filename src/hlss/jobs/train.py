@@ -60,11 +60,12 @@ def _train(experiment: Experiment, folder: RunFolder, say: Say) -> None:
             raise UserError("no patients to train on", where="split", fix="Leave some on the train side.")
         encoder = build_encoder(experiment, say)
         refuse_misfit(experiment, data.cohort, encoder)
-        objective, texts = build_objective(experiment, encoder, len(data.cohort.classes), say)
     steps, sampler = _length(experiment, data, fabric.world_size, say)
     begun = bool(Checkpoints(folder.folder / "checkpoints").steps())
     if encoder.wants_features() and not begun:
-        place_projection(encoder, experiment, data.sides["train"])
+        place_projection(encoder, experiment, data.sides["train"])  # before an objective copies the tower
+    with fabric.rank_zero_first():
+        objective, texts = build_objective(experiment, encoder, len(data.cohort.classes), say)
     bf16 = uses_bf16(experiment.train, fabric.device)
     facts = provenance(
         method=experiment.name,

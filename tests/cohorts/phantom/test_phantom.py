@@ -253,6 +253,17 @@ def test_folds_darken_and_pens_colour_a_band_only() -> None:
     assert marked[:, 100, 0].mean() < 0.3 * marked[:, 100, 2].mean()
 
 
+def test_no_band_is_missed_in_a_square_that_it_crosses() -> None:
+    random, crossed = np.random.default_rng(0), 0
+    for _ in range(200):
+        angle, x, y = random.uniform((0, -900, -900), (np.pi, 900, 900))
+        band = Band((np.cos(angle), np.sin(angle)), 50.0, 300.0, 12.0)
+        places = Grid(x + np.arange(0, 80, 2.0), y + np.arange(0, 80, 2.0))
+        crossed += bool(band.cover(places).any())
+        assert band.meets(places) or not band.cover(places).any()
+    assert 50 < crossed < 150
+
+
 def test_some_slides_have_folds_and_some_pens() -> None:
     looks = [look_of(0, p, 0, 0) for p in range(1000)]
     assert np.mean([look.fold is not None for look in looks]) == pytest.approx(0.2, abs=0.04)

@@ -1,23 +1,25 @@
 """Nuclei: at most one in each cell of world space, and those of glands and rosettes; polygons or points of a size."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, UInt8
+from jaxtyping import Bool, Float32, Float64, Int64, UInt8, UInt64
 from numpy import ndarray
 
 from hlss.cohorts.phantom.factors import SlideTruth
-from hlss.cohorts.phantom.noise import Points, uniforms
-from hlss.cohorts.phantom.scene import RING_UM, STRUCTURAL, Rings, Scene, local, scene
+from hlss.cohorts.phantom.noise import Points, cells_of, numbers, seeds
+from hlss.cohorts.phantom.scene import RING_UM, STRUCTURAL, Rings, local, scene
 
 CELL_UM = 8.6  # side of the cells of world space that hold at most one nucleus each
 REACH_UM = 14.0  # no cell's border reaches further from its centre than this
 FULL = 140.0  # value on the canvas of haematoxylin at density 1
 _VERTICES = 14
+_BORDER, _WIDEST_UM = 1.75, 12.0  # a cell's border lies this many times further out than its nucleus, at most so far
 _SHIFT = 4  # fractional bits of OpenCV's coordinates
-_NEEDED = ("density", "nuclear_size", "size_variation", "elongation", "chromatin", "mitoses", "inclusions", "membrane")
-_RING_KEY, _SHAPE = 0x4E75636C, np.array([2.0, 3.0, 5.0])
+_SHAPING = ("nuclear_size", "size_variation", "elongation", "chromatin", "mitoses", "inclusions", "membrane")
+_PLACE, _PRESENCE, _SHAPE = range(2), range(2, 5), range(5, 20)  # a stand's uniform numbers, and what they decide
+_RING_KEY, _WAVES = 0x4E75636C, np.array([2.0, 3.0, 5.0])
 
 
 @dataclass(frozen=True)
@@ -37,10 +39,18 @@ class Nuclei:
     hole: Bool[ndarray, " n"]
     border: Float64[ndarray, " n"]
 
+    def reaching(self, low_um: ndarray, high_um: ndarray) -> "Nuclei":
+        """Those that may reach into a rectangle with their contour or the border of their cell."""
+        most = np.maximum(self.radius_um, np.minimum(_BORDER * self.radius_um, _WIDEST_UM)) * np.sqrt(self.ratio)
+        most *= 1 + np.abs(self.lobes[:3]).sum(axis=0)
+        near = (self.x_um + most > low_um[0]) & (self.x_um - most < high_um[0])
+        near &= (self.y_um + most > low_um[1]) & (self.y_um - most < high_um[1])
+        return Nuclei(*(values[..., near] for values in vars(self).values()))
+
     def contours(self) -> Float64[ndarray, "n v 2"]:
         """Vertices of the contours about their centres, µm."""
         t = np.linspace(0, 2 * np.pi, _VERTICES, endpoint=False)
-        waves = self.lobes[:3, :, None] * np.cos(_SHAPE[:, None, None] * t + self.lobes[3:, :, None])
+        waves = self.lobes[:3, :, None] * np.cos(_WAVES[:, None, None] * t + self.lobes[3:, :, None])
         r = self.radius_um[:, None] * (1 + waves.sum(axis=0))
         long, wide = np.sqrt(self.ratio)[:, None], 1 / np.sqrt(self.ratio)[:, None]
         u, v = r * long * np.cos(t), r * wide * np.sin(t)
@@ -50,55 +60,58 @@ class Nuclei:
 
 @dataclass(frozen=True)
 class _Stands:
-    """Places where nuclei may stand, µm; the uniform numbers of each, and the angle of those on a ring."""
+    """Places where nuclei may stand, µm; what the numbers of each hang on; the angle of those on a ring, else NaN."""
 
     x_um: Float64[ndarray, " n"]
     y_um: Float64[ndarray, " n"]
-    u: Float64[ndarray, "k n"]
-    turn: Float64[ndarray, " n"] | None = None
+    seed: UInt64[ndarray, " n"]
+    turn: Float64[ndarray, " n"]
+
+    def at(self, which: ndarray) -> "_Stands":
+        return _Stands(self.x_um[which], self.y_um[which], self.seed[which], self.turn[which])
 
     def within(self, low_um: tuple[float, float], high_um: tuple[float, float]) -> "_Stands":
         """Those in a rectangle."""
         keep = (self.x_um >= low_um[0]) & (self.x_um < high_um[0])
         keep &= (self.y_um >= low_um[1]) & (self.y_um < high_um[1])
-        return _Stands(
-            self.x_um[keep], self.y_um[keep], self.u[:, keep], None if self.turn is None else self.turn[keep]
-        )
+        return self.at(keep)
+
+
+@dataclass(frozen=True)
+class _Tissue:
+    """Whose nuclei they are: of fibrous or normal tissue, dying cells, lymphocytes, a ring; else the tumour's."""
+
+    fibrous: Bool[ndarray, " n"]
+    normal: Bool[ndarray, " n"]
+    dead: Bool[ndarray, " n"]
+    lymphocyte: Bool[ndarray, " n"]
+    ring: Bool[ndarray, " n"]
+
+    def at(self, which: ndarray) -> "_Tissue":
+        return _Tissue(*(kind[which] for kind in vars(self).values()))
 
 
 def nuclei_of(
     truth: SlideTruth, low_um: tuple[float, float], high_um: tuple[float, float], table: Rings | None
 ) -> Nuclei:
     """Nuclei whose centres lie in this rectangle; table: `rings_about` it."""
-    free = _one_a_cell(truth, low_um, high_um).within(low_um, high_um)
-    stands = [free]
+    stands = _one_a_cell(truth, low_um, high_um)
     if table is not None:
-        stands.append(_along_rings(truth, table).within(low_um, high_um))
-    places = Points(*(np.concatenate([getattr(s, axis) for s in stands]) for axis in ("x_um", "y_um")))
-    f = local(truth, places, (*_NEEDED, "lymphocytes", *STRUCTURAL))
-    at = scene(truth, places, f, table)
-    count = len(free.x_um)
-    parts = [_scattered(free, *_taken(f, at, slice(count)))]
-    if len(stands) > 1:
-        parts.append(_in_rings(stands[1], *_taken(f, at, slice(count, None))))
-    joined = {
-        name: np.concatenate([getattr(part, name) for part in parts], axis=-1) for name in Nuclei.__dataclass_fields__
-    }
-    return Nuclei(**joined)
-
-
-def _taken(f: dict[str, ndarray], at: Scene, which: slice) -> tuple[dict[str, ndarray], Scene]:
-    return {name: values[which] for name, values in f.items()}, Scene(**{k: v[which] for k, v in vars(at).items()})
+        pairs = zip(vars(stands).values(), vars(_along_rings(truth, table)).values(), strict=True)
+        stands = _Stands(*(np.concatenate(pair) for pair in pairs))
+    stands = stands.within(low_um, high_um)
+    tissue, present = _settled(truth, stands, table)
+    keep = np.flatnonzero(present)
+    stands, tissue = stands.at(keep), tissue.at(keep)
+    return _nuclei(stands, tissue, local(truth, Points(stands.x_um, stands.y_um), _SHAPING))
 
 
 def _one_a_cell(truth: SlideTruth, low_um: tuple[float, float], high_um: tuple[float, float]) -> _Stands:
-    columns, rows = (
-        np.arange(np.floor(low / CELL_UM), np.floor(high / CELL_UM) + 1).astype(np.int64)
-        for low, high in zip(low_um, high_um, strict=True)
-    )
-    cx, cy = (grid.ravel() for grid in np.meshgrid(columns, rows))
-    u = uniforms(truth.key, cx, cy, 20)
-    return _Stands((cx + 0.1 + 0.8 * u[0]) * CELL_UM, (cy + 0.1 + 0.8 * u[1]) * CELL_UM, u)
+    cx, cy, _ = cells_of(low_um, high_um, CELL_UM)
+    seed = seeds(truth.key, cx, cy)
+    across, down = numbers(seed, _PLACE)
+    x_um, y_um = (cx + 0.1 + 0.8 * across) * CELL_UM, (cy + 0.1 + 0.8 * down) * CELL_UM
+    return _Stands(x_um, y_um, seed, np.full(len(seed), np.nan))
 
 
 def _along_rings(truth: SlideTruth, table: Rings) -> _Stands:
@@ -108,80 +121,61 @@ def _along_rings(truth: SlideTruth, table: Rings) -> _Stands:
     counts = np.floor(2 * np.pi * (lumen + 5) / 6.2).astype(np.int64)
     ring = np.repeat(np.arange(len(v)), counts)
     number = np.arange(len(ring)) - np.repeat(np.cumsum(counts) - counts, counts)
-    u = uniforms(truth.key + _RING_KEY, (table.first[0] + h[ring]) * 4096 + number, table.first[1] + v[ring], 20)
-    turn = 2 * np.pi * (number + 0.5 * u[0]) / counts[ring]
-    off = lumen[ring] + 0.5 * RING_UM + 1.5 * (u[1] - 0.5)
+    seed = seeds(truth.key + _RING_KEY, (table.first[0] + h[ring]) * 4096 + number, table.first[1] + v[ring])
+    along, out = numbers(seed, _PLACE)
+    turn = 2 * np.pi * (number + 0.5 * along) / counts[ring]
+    off = lumen[ring] + 0.5 * RING_UM + 1.5 * (out - 0.5)
     x_um = table.x_um[v, h][ring] + off * np.cos(turn)
     y_um = table.y_um[v, h][ring] + off * np.sin(turn)
-    return _Stands(x_um, y_um, u, turn)
+    return _Stands(x_um, y_um, seed, turn)
 
 
-def _scattered(stands: _Stands, f: dict[str, ndarray], at: Scene) -> Nuclei:
-    """Nuclei of the tumour, of normal and fibrous tissue and of dying cells, and lymphocytes among them."""
-    u = stands.u
+def _settled(truth: SlideTruth, stands: _Stands, table: Rings | None) -> tuple[_Tissue, Bool[ndarray, " n"]]:
+    """Whose nuclei may stand where, and where one does."""
+    places = Points(stands.x_um, stands.y_um)
+    f = local(truth, places, ("density", "lymphocytes", *STRUCTURAL))
+    at = scene(truth, places, f, table)
+    u = numbers(stands.seed, _PRESENCE)
     fibrous = (at.stroma + at.septum) > 0.5
     closed = (at.lumen + at.wall + at.hollow + at.core + at.ring + at.lake) > 0.4
     dead, normal = at.dead > 0.5, at.normal > 0.5
-    lymphocyte = u[2] < 0.62 * np.clip(f["lymphocytes"] - 0.3, 0, 1) / 0.7
+    lymphocyte = u[0] < 0.62 * np.clip(f["lymphocytes"] - 0.3, 0, 1) / 0.7
     chance = 0.10 + 0.85 * f["density"]
     chance = np.where(normal, 0.32, np.where(fibrous, 0.28, chance))
-    present = (u[3] < np.where(lymphocyte, 0.85, chance)) & ~closed & ~(dead & (u[4] < 0.8))
-    keep = np.flatnonzero(present)
-    f = {name: f[name][keep].astype(np.float64) for name in _NEEDED}
-    fibrous, dead, normal, lymphocyte = (mask[keep] for mask in (fibrous, dead, normal, lymphocyte))
-    f["nuclear_size"] = np.where(normal, 0.2, np.where(fibrous, 0.15, f["nuclear_size"]))
-    f["size_variation"] = np.where(normal | fibrous, 0.1, f["size_variation"])
-    f["elongation"] = np.where(normal, 0.1, np.where(fibrous, 0.95, f["elongation"]))
-    plain = normal | fibrous | dead
-    made = _nuclei(stands.x_um[keep], stands.y_um[keep], f, u[5:, keep], plain, direction=0.4)
-    dark = np.where(lymphocyte, 1.25, np.where(dead, 0.22, made.dark))
-    return Nuclei(
-        made.x_um,
-        made.y_um,
-        np.where(lymphocyte, 2.3, made.radius_um),
-        np.where(lymphocyte, 1.05, made.ratio),
-        made.angle,
-        dark,
-        np.where(lymphocyte, 0.0, made.lobes),
-        np.where(lymphocyte | dead, 0.0, made.open),
-        made.hole & ~lymphocyte,
-        np.where(lymphocyte, 0.0, made.border),
-    )
+    present = (u[1] < np.where(lymphocyte, 0.85, chance)) & ~closed & ~(dead & (u[2] < 0.8))
+    free = np.isnan(stands.turn)
+    tissue = _Tissue(fibrous & free, normal & free, dead & free, lymphocyte & free, ~free)
+    return tissue, np.where(free, present, at.ring > 0.4)
 
 
-def _in_rings(stands: _Stands, f: dict[str, ndarray], at: Scene) -> Nuclei:
-    """Nuclei of an epithelium, standing on the lumen."""
-    assert stands.turn is not None
-    keep = np.flatnonzero(at.ring > 0.4)
-    f = {name: f[name][keep].astype(np.float64) for name in _NEEDED}
-    f["nuclear_size"], f["elongation"] = 0.7 * f["nuclear_size"], np.maximum(f["elongation"], 0.3)
-    plain = np.zeros(len(keep), bool)
-    made = _nuclei(stands.x_um[keep], stands.y_um[keep], f, stands.u[5:, keep], plain, direction=0.0)
-    return replace(made, angle=stands.turn[keep])
-
-
-def _nuclei(
-    x_um: ndarray, y_um: ndarray, f: dict[str, ndarray], u: Float64[ndarray, "15 n"], plain: ndarray, direction: float
-) -> Nuclei:
-    """Nuclei at these places, of these factors, by uniform numbers; plain: no figures within them."""
-    spread = f["size_variation"]
-    radius = (2.5 + 2.9 * f["nuclear_size"]) * np.exp(1.1 * spread * (u[0] - 0.5))
-    ratio = 1 + 2.4 * f["elongation"] * (0.6 + 0.4 * u[1])
-    angle = np.pi * ((u[2] - 0.5) * (1 - 0.85 * f["elongation"]) + direction)
+def _nuclei(stands: _Stands, tissue: _Tissue, factors: dict[str, ndarray]) -> Nuclei:
+    """Nuclei at these places by their uniform numbers: of the factors there, as far as their tissue lets them."""
+    u = numbers(stands.seed, _SHAPE)
+    f = {name: values.astype(np.float64) for name, values in factors.items()}
+    fibrous, normal, lymphocyte, ring = tissue.fibrous, tissue.normal, tissue.lymphocyte, tissue.ring
+    plain = normal | fibrous | tissue.dead  # no figures within
+    size = np.where(normal, 0.2, np.where(fibrous, 0.15, np.where(ring, 0.7, 1.0) * f["nuclear_size"]))
+    elongation = np.where(ring, np.maximum(f["elongation"], 0.3), f["elongation"])
+    elongation = np.where(normal, 0.1, np.where(fibrous, 0.95, elongation))
+    spread = np.where(normal | fibrous, 0.1, f["size_variation"])
+    radius = (2.5 + 2.9 * size) * np.exp(1.1 * spread * (u[0] - 0.5))
+    ratio = 1 + 2.4 * elongation * (0.6 + 0.4 * u[1])
+    angle = np.pi * ((u[2] - 0.5) * (1 - 0.85 * elongation) + 0.4)
     dark = 0.42 + 0.72 * f["chromatin"] + 0.2 * (u[3] - 0.5) * (1 + spread)
     lobes = np.concatenate([(0.03 + 0.11 * spread) * (u[4:7] - 0.5), 2 * np.pi * u[7:10]])
     dividing = (u[10] < 0.16 * np.clip(f["mitoses"] - 0.2, 0, 1)) & ~plain
-    open_ = np.clip(1.05 - 1.1 * f["chromatin"], 0.1, 1) * (radius > 3.0) * ~dividing
-    hole = (u[11] < 0.7 * np.clip(f["inclusions"] - 0.25, 0, 1)) & ~plain & ~dividing
-    border = np.where(plain, 0.0, np.clip((f["membrane"] - 0.3) / 0.6, 0, 1))
+    open_ = np.clip(1.05 - 1.1 * f["chromatin"], 0.1, 1) * (radius > 3.0) * ~(dividing | lymphocyte | tissue.dead)
+    hole = (u[11] < 0.7 * np.clip(f["inclusions"] - 0.25, 0, 1)) & ~(plain | dividing | lymphocyte)
+    border = np.clip((f["membrane"] - 0.3) / 0.6, 0, 1) * ~(plain | lymphocyte)
+    dark = np.where(tissue.dead, 0.22, np.where(dividing, 1.6, dark))
     return Nuclei(
-        x_um,
-        y_um,
-        np.where(dividing, 0.85 * radius, np.minimum(radius, 7.5)),
-        np.where(dividing, 3.2, ratio),
-        np.where(dividing, np.pi * u[12], angle),
-        np.where(dividing, 1.6, dark),
-        np.where(dividing, 2.2 * lobes, lobes),
+        stands.x_um,
+        stands.y_um,
+        np.where(lymphocyte, 2.3, np.where(dividing, 0.85 * radius, np.minimum(radius, 7.5))),
+        np.where(lymphocyte, 1.05, np.where(dividing, 3.2, ratio)),
+        np.where(ring, stands.turn, np.where(dividing, np.pi * u[12], angle)),
+        np.where(lymphocyte, 1.25, dark),
+        np.where(lymphocyte, 0.0, np.where(dividing, 2.2, 1.0) * lobes),
         open_,
         hole,
         border,
@@ -189,39 +183,44 @@ def _nuclei(
 
 
 def draw_nuclei(
-    nuclei: Nuclei, origin_um: tuple[float, float], side_px: int, mpp: float
+    nuclei: Nuclei, origin_um: tuple[float, float], side_px: int, mpp: float, margin_px: int
 ) -> tuple[UInt8[ndarray, "s s"], UInt8[ndarray, "s s"] | None]:
-    """Haematoxylin (FULL: density 1), and cell borders 0..255 if there are any, on a square of pixels whose corner
-    lies at `origin_um`.
+    """Haematoxylin (FULL: density 1), and cell borders 0..255 if there are any, on the inner square of pixels, without
+    the margin, of one whose corner lies at `origin_um`.
     """
+    inner = slice(margin_px, side_px - margin_px)
+    low_um = np.array(origin_um) + (margin_px - 2) * mpp  # 2: what is drawn is smoothed over its edge
+    nuclei = nuclei.reaching(low_um, low_um + (side_px - 2 * margin_px + 4) * mpp)
     stain = np.zeros((side_px, side_px), np.uint8)
     contours, centers = nuclei.contours(), np.stack([nuclei.x_um, nuclei.y_um], axis=-1)[:, None]
 
-    def scaled(by: ndarray | float, of: ndarray | slice = slice(None)) -> ndarray:
-        return _fixed(centers[of] + contours[of] * by, origin_um, mpp)
+    def scaled(of: ndarray, by: ndarray) -> ndarray:
+        return _fixed(centers[of] + contours[of] * by[:, None, None], origin_um, mpp)
 
-    outer = scaled(1.0)
-    value = np.minimum(FULL * nuclei.dark, 255).astype(int).tolist()
-    pale = (FULL * nuclei.dark * (1 - 0.42 * nuclei.open)).astype(int).tolist()
-    inner = scaled(0.68)
-    spot = scaled(np.where(nuclei.hole, 0.42, 0.2)[:, None, None])
-    spot_value = np.where(nuclei.hole, 12, np.minimum(FULL * (nuclei.dark + 0.25), 255)).astype(int).tolist()
-    fine = mpp <= 1.2
-    has_inside, has_spot = (nuclei.open > 0.15) & fine, nuclei.hole | ((nuclei.open > 0.45) & fine)
-    for i in range(len(value)):
-        cv2.fillConvexPoly(stain, outer[i], value[i], cv2.LINE_AA, _SHIFT)
-        if has_inside[i]:
-            cv2.fillConvexPoly(stain, inner[i], pale[i], cv2.LINE_AA, _SHIFT)
-        if has_spot[i]:
-            cv2.fillConvexPoly(stain, spot[i], spot_value[i], cv2.LINE_AA, _SHIFT)
+    size, value, drawn = _layers(nuclei, fine=mpp <= 1.2)
+    which, layer = np.nonzero(drawn)
+    for shape, shade in zip(scaled(which, size[which, layer]), value[which, layer].tolist(), strict=True):
+        cv2.fillConvexPoly(stain, shape, shade, cv2.LINE_AA, _SHIFT)
     shown = np.flatnonzero(nuclei.border > 0.05)
     if not len(shown):
-        return stain, None
+        return stain[inner, inner], None
     borders = np.zeros_like(stain)
-    rims = scaled(np.minimum(1.75, 12 / nuclei.radius_um[shown])[:, None, None], shown)
+    rims = scaled(shown, np.minimum(_BORDER, _WIDEST_UM / nuclei.radius_um[shown]))
     for rim, strength in zip(rims, (255 * nuclei.border[shown]).astype(int).tolist(), strict=True):
         cv2.polylines(borders, [rim], True, strength, 1, cv2.LINE_AA, _SHIFT)
-    return stain, borders
+    return stain[inner, inner], borders[inner, inner]
+
+
+def _layers(nuclei: Nuclei, fine: bool) -> tuple[Float64[ndarray, "n 3"], Int64[ndarray, "n 3"], Bool[ndarray, "n 3"]]:
+    """The body of each nucleus, its paler inside and the spot within: part of the size, value on the canvas, whether
+    it is drawn.
+    """
+    dark, hole = nuclei.dark, nuclei.hole
+    size = np.stack([np.ones(len(dark)), np.full(len(dark), 0.68), np.where(hole, 0.42, 0.2)], axis=-1)
+    spot = np.where(hole, 12, np.minimum(FULL * (dark + 0.25), 255))
+    value = np.stack([np.minimum(FULL * dark, 255), FULL * dark * (1 - 0.42 * nuclei.open), spot], axis=-1)
+    inside, within = (nuclei.open > 0.15) & fine, hole | ((nuclei.open > 0.45) & fine)
+    return size, value.astype(np.int64), np.stack([np.ones(len(dark), bool), inside, within], axis=-1)
 
 
 def _fixed(contours: Float64[ndarray, "n v 2"], origin_um: tuple[float, float], mpp: float) -> ndarray:

@@ -12,6 +12,7 @@ from hlss.cohorts.phantom.noise import Grid, rng_of, step
 RED_CELLS = (0.12, 0.70, 0.62)  # optical densities of haemoglobin's orange red in R, G, B
 MOST_BLUR_UM = 0.7
 _FOLD_EVERY_UM, _PEN_EVERY_UM = 1700.0, 2600.0
+_SOFT_UM = 6.0  # over which a band's edge fades
 _FOLDED, _MARKED = 0.2, 0.08  # shares of slides
 _INKS = ((0.15, 0.25, 0.55), (0.10, 0.45, 0.25), (0.15, 0.15, 0.20))
 
@@ -25,11 +26,18 @@ class Band:
     every_um: float
     half_um: float
 
+    def meets(self, places: Grid) -> bool:
+        """Whether a band may lie in a square of places; seen from its corners."""
+        corners = np.add.outer(self.normal[0] * places.xs[[0, -1]], self.normal[1] * places.ys[[0, -1]])
+        reach = self.half_um + _SOFT_UM + 1
+        first, last = (corners.min() - self.offset_um - reach), (corners.max() - self.offset_um + reach)
+        return bool(np.floor(last / self.every_um) >= np.ceil(first / self.every_um))
+
     def cover(self, places: Grid) -> Float32[ndarray, "h w"]:
         """1 within a band, 0 outside."""
         along = self.normal[0] * places.x_um + self.normal[1] * places.y_um - self.offset_um
         off = np.abs((along + self.every_um / 2) % self.every_um - self.every_um / 2)
-        result: Float32[ndarray, "h w"] = step(-off, -self.half_um, 6.0).astype(np.float32)
+        result: Float32[ndarray, "h w"] = step(-off, -self.half_um, _SOFT_UM).astype(np.float32)
         return result
 
 
@@ -48,12 +56,14 @@ class Look:
     def develop(
         self, stains: Float32[ndarray, "h w 3"], places: Grid, mpp: float, margin_px: int
     ) -> UInt8[ndarray, "p q 3"]:
-        """RGB of amounts of haematoxylin, eosin and red cells (Beer-Lambert), `margin_px` cut off at each side."""
-        if self.fold is not None:
+        """RGB of amounts of haematoxylin, eosin and red cells (Beer-Lambert), `margin_px` cut off at each side.
+
+        The amounts are overwritten.
+        """
+        if self.fold is not None and self.fold.meets(places):
             stains = stains * (1 + 0.8 * self.fold.cover(places))[..., None]
-        rgb = cv2.transform(stains, np.column_stack([-self.od.T, np.log(255 * self.light)]))
-        cv2.exp(rgb, rgb)
-        if self.pen is not None:
+        rgb = cv2.exp(cv2.transform(stains, np.column_stack([-self.od.T, np.log(255 * self.light)]), stains), stains)
+        if self.pen is not None and self.pen[1].meets(places):
             ink, band = self.pen
             rgb = rgb * (1 - band.cover(places)[..., None] * (1 - np.array(ink, dtype=np.float32)))
         developed = cv2.convertScaleAbs(rgb)

@@ -8,7 +8,7 @@ from jaxtyping import Float32, Int64
 from numpy import ndarray
 
 from hlss.cohorts.phantom.factors import FIELD_UM, INDEX, SlideTruth
-from hlss.cohorts.phantom.noise import Places, Points, step, uniforms
+from hlss.cohorts.phantom.noise import Places, Points, cells_of, step, uniforms
 
 RING_CELL_UM = 78.0  # side of the cells of world space that hold at most one gland or rosette each
 RING_UM = 9.5  # thickness of their epithelium
@@ -59,8 +59,9 @@ def local(truth: SlideTruth, places: Places, names: tuple[str, ...]) -> dict[str
     """Values of these factors at places: the slide's, and a smooth deviation."""
     numbers = tuple(INDEX[name] for name in names)
     noise = places.smooth(truth.key, numbers, FIELD_UM)
-    slide = truth.factors[list(numbers)].astype(np.float32).reshape(-1, *(1,) * (noise.ndim - 1))
-    return dict(zip(names, np.clip(slide + np.float32(truth.spread) * noise, 0, 1), strict=True))
+    noise *= np.float32(truth.spread)
+    noise += truth.factors[list(numbers)].astype(np.float32).reshape(-1, *(1,) * (noise.ndim - 1))
+    return dict(zip(names, noise.clip(0, 1, out=noise), strict=True))
 
 
 STRUCTURAL = ("stroma", "necrosis", "vessels", "haemorrhage", "nesting")
@@ -77,11 +78,12 @@ def scene(truth: SlideTruth, places: Places, f: Mapping[str, ndarray], table: Ri
     dead = free * step(f["necrosis"] + np.float32(0.12) * dead_edge, 0.6)
     lake = (free - dead) * step(f["haemorrhage"] + np.float32(0.15) * lake_edge, 0.6)
     free = free - dead - lake
-    hollow, core, ring = (part * free * (1 - normal) for part in _ring_parts(truth, places, table))
+    tumour = 1 - normal
+    hollow, core, ring = (part * free * tumour for part in _ring_parts(truth, places, table))
     free = free - hollow - core - ring
     stroma = free * step(f["stroma"], 0.52) * (1 - 0.5 * normal)
     free = free - stroma
-    septum = free * (1 - normal) * _septa(key, places, f["nesting"], near)
+    septum = free * tumour * _septa(key, places, f["nesting"], near)
     return Scene(normal, lumen, wall, dead, lake, hollow, core, ring, stroma, septum)
 
 
@@ -108,11 +110,7 @@ def _vessels(key: int, places: Places, vessels: ndarray, bend: ndarray) -> tuple
 
 def rings(truth: SlideTruth, low_um: tuple[float, float], high_um: tuple[float, float]) -> Rings:
     """Glands and rosettes whose cells meet this rectangle."""
-    columns, rows = (
-        np.arange(np.floor(low / RING_CELL_UM), np.floor(high / RING_CELL_UM) + 1).astype(np.int64)
-        for low, high in zip(low_um, high_um, strict=True)
-    )
-    cx, cy = (grid.ravel() for grid in np.meshgrid(columns, rows))
+    cx, cy, shape = cells_of(low_um, high_um, RING_CELL_UM)
     u = uniforms(truth.key + _RING_KEY, cx, cy, 5)
     x_um, y_um = (cx + 0.33 + 0.34 * u[0]) * RING_CELL_UM, (cy + 0.33 + 0.34 * u[1]) * RING_CELL_UM
     f = local(truth, Points(x_um, y_um), ("glands", "rosettes"))
@@ -120,9 +118,8 @@ def rings(truth: SlideTruth, low_um: tuple[float, float], high_um: tuple[float, 
     rosette = ~gland & (u[3] < np.clip((f["rosettes"] - 0.35) / 0.4, 0, 1))
     lumen_um = np.where(gland, 7 + 9 * u[4], 4 + 3 * u[4])
     kind = np.where(gland, GLAND, np.where(rosette, ROSETTE, 0))
-    shape = (len(rows), len(columns))
     x_um, y_um, lumen_um = (values.astype(np.float32).reshape(shape) for values in (x_um, y_um, lumen_um))
-    return Rings((int(columns[0]), int(rows[0])), x_um, y_um, lumen_um, kind.reshape(shape))
+    return Rings((int(cx[0]), int(cy[0])), x_um, y_um, lumen_um, kind.reshape(shape))
 
 
 def rings_about(truth: SlideTruth, low_um: tuple[float, float], high_um: tuple[float, float]) -> Rings | None:
@@ -143,8 +140,8 @@ def _ring_parts(
     if table is None or not table.kind.any():
         return 0.0, 0.0, 0.0
     column, row = (np.floor(values / RING_CELL_UM).astype(np.int64) for values in (x, y))
-    at = (row - table.first[1], column - table.first[0])
-    kind = table.kind[at]
-    off = np.sqrt(np.square(x - table.x_um[at]) + np.square(y - table.y_um[at])) - table.lumen_um[at]
+    at = (row - table.first[1]) * table.kind.shape[1] + (column - table.first[0])
+    kind, x_um, y_um, lumen_um = (of.take(at) for of in (table.kind, table.x_um, table.y_um, table.lumen_um))
+    off = np.sqrt(np.square(x - x_um) + np.square(y - y_um)) - lumen_um
     inner, outer = step(-off, 0.0, 1.5), step(RING_UM - off, 0.0, 1.5)
     return inner * (kind == GLAND), inner * (kind == ROSETTE), (outer - inner) * (kind > 0)

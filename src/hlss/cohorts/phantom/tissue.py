@@ -18,6 +18,7 @@ SHARP_MPP, POINT_MPP = 1.5, 4.0  # up to here nuclei are drawn; up to here they 
 _COARSE_UM = 2.0  # pitch of the grid on which structures are laid out
 _RED_UM = 5.2  # side of the cells of world space that hold one red cell each
 _FINE_UM, _GRAIN_UM = 6.0, 1.7  # scales of the grain of eosin and of chromatin
+_COUNTED = ("density", "nuclear_size", "lymphocytes")  # what nuclei hang on that are a mean density only
 _FINE, _WARP, _GRAIN = 200, 201, 202  # channels of noise
 
 
@@ -32,21 +33,26 @@ def draw_tile(
     margin, low, high = _around((first[0] * mpp, first[1] * mpp), side, mpp)
     table = rings_about(truth, low, high)
     coarse, enlarged = _coarse(first, side, mpp)
-    f = local(truth, coarse, (*STRUCTURAL, "cytoplasm", "chromatin", "density", "nuclear_size", "lymphocytes"))
+    f = local(truth, coarse, (*STRUCTURAL, "cytoplasm", "chromatin", *(_COUNTED if mpp > POINT_MPP else ())))
     at = scene(truth, coarse, f, table)
     eosin = enlarged(_eosin(truth.key, at, f["cytoplasm"], coarse, mpp))
-    red = _red(truth.key, enlarged(at.lake + np.float32(0.75) * at.lumen), places, mpp)
+    blood = at.lake + np.float32(0.75) * at.lumen
+    red = _red(truth.key, enlarged(blood), places, mpp) if blood.any() else np.zeros_like(eosin)
     if mpp > POINT_MPP:
         haematoxylin = enlarged(_mean_density(at, f))
     else:
-        nuclei, inner = nuclei_of(truth, low, high, table), slice(margin, margin + side)
+        nuclei = nuclei_of(truth, low, high, table)
         if mpp > SHARP_MPP:
+            inner = slice(margin, margin + side)
             haematoxylin = splat_nuclei(nuclei, low, side + 2 * margin, mpp)[inner, inner].copy()
         else:
-            drawn, borders = draw_nuclei(nuclei, low, side + 2 * margin, mpp)
-            haematoxylin = _grained(truth, drawn[inner, inner], enlarged(f["chromatin"]), places, mpp)
+            drawn, borders = draw_nuclei(nuclei, low, side + 2 * margin, mpp, margin)
+            haematoxylin = cv2.GaussianBlur(drawn, (3, 3), 0.55).astype(np.float32)
+            haematoxylin *= np.float32(1 / FULL)
+            if 2 * mpp < _GRAIN_UM:
+                haematoxylin *= _grain(truth.key, enlarged(f["chromatin"]), places)
             if borders is not None:
-                eosin = cv2.scaleAdd(borders[inner, inner].astype(np.float32), 0.3 / 255, eosin)
+                eosin = cv2.scaleAdd(borders.astype(np.float32), 0.3 / 255, eosin)
     return look.develop(cv2.merge([haematoxylin, eosin, red]), places, mpp, border)
 
 
@@ -80,19 +86,13 @@ def _around(low_um: tuple[float, float], side: int, mpp: float) -> tuple[int, tu
     return margin, low, (low[0] + length, low[1] + length)
 
 
-def _grained(
-    truth: SlideTruth, drawn: UInt8[ndarray, "h w"], chromatin: Float32[ndarray, "h w"], places: Grid, mpp: float
-) -> Float32[ndarray, "h w"]:
-    """Haematoxylin of drawn nuclei, with the grain of their chromatin."""
-    stain = cv2.GaussianBlur(drawn, (3, 3), 0.55).astype(np.float32)
-    stain *= np.float32(1 / FULL)
-    if 2 * mpp < _GRAIN_UM:
-        (grain,) = places.smooth(truth.key, (_GRAIN,), _GRAIN_UM)
-        grain *= chromatin
-        grain *= np.float32(0.75)
-        grain += 1
-        stain *= grain
-    return stain
+def _grain(key: int, chromatin: Float32[ndarray, "h w"], places: Grid) -> Float32[ndarray, "h w"]:
+    """How much more or less stain nuclei take up here and there."""
+    (grain,) = places.smooth(key, (_GRAIN,), _GRAIN_UM)
+    grain *= chromatin
+    grain *= np.float32(0.75)
+    grain += 1
+    return grain
 
 
 def _mean_density(at: Scene, f: Mapping[str, ndarray]) -> Float32[ndarray, "h w"]:
@@ -144,9 +144,8 @@ def _red(key: int, cover: ndarray, places: Grid, mpp: float) -> Float32[ndarray,
 def _red_cells(key: int, places: Grid) -> Float32[ndarray, "h w"]:
     columns, rows = (np.floor(axis / _RED_UM).astype(np.int64) for axis in (places.xs, places.ys))
     first = int(columns[0]), int(rows[0])
-    nx, ny = int(columns[-1]) - first[0] + 1, int(rows[-1]) - first[1] + 1
-    cx, cy = (grid.ravel() for grid in np.meshgrid(np.arange(nx) + first[0], np.arange(ny) + first[1]))
-    u = uniforms(key + 77, cx, cy, 2).astype(np.float32).reshape(2, ny, nx)
+    cx, cy = (np.arange(axis[0], axis[-1] + 1) for axis in (columns, rows))
+    u = uniforms(key + 77, cx, cy[:, None], 2).astype(np.float32)
     centers = np.float32(_RED_UM) * (np.float32(0.3) + np.float32(0.4) * u)
     x, y = ((axis - _RED_UM * cells).astype(np.float32) for axis, cells in ((places.xs, columns), (places.ys, rows)))
     columns, rows = columns - first[0], rows - first[1]
