@@ -13,7 +13,8 @@ often the site is told, and the config hash.
 import argparse
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +24,7 @@ from pydantic import Field
 
 from hlss.config import Part, read_settings
 from hlss.embedding_table import EmbeddingTable
+from hlss.evaluate.evaluation import EvaluateSpec, evaluate
 from hlss.evaluate.health import effective_rank, site_predictability
 from hlss.experiment import Experiment
 from hlss.files import write_json
@@ -41,7 +43,7 @@ class Sweep(Part):
     """experiment: its file; truth: experiment of the cohort that was drawn, whose text tower reads; runs: folder.
 
     checkpoints: what is compared with the start; start-norms-train: nothing learnt, statistics of norms of the cohort.
-    cohorts: every setting draws a cohort of its own, and is compared with its own start.
+    cohorts: every setting draws a cohort of its own, and is compared with its own start; then all are pooled.
     """
 
     experiment: Path
@@ -64,7 +66,7 @@ def main() -> None:
         for name in list(sweep.settings)[which::of]:
             made(sweep, {name: sweep.settings[name]}, given.sweep.parent)
         return
-    rows, data = [], []
+    rows, data, cohorts = [], [], []
     for settings in [{name: made} for name, made in sweep.settings.items()] if sweep.cohorts else [sweep.settings]:
         tables = made(sweep, settings, given.sweep.parent)
         first = next(iter(tables))
@@ -75,6 +77,8 @@ def main() -> None:
         asked, words = asked_of_each(read, truth.cohort.open()), Words.of(truth)
         rows += [row(name, sweep, tables[name], read[name], scored, words, asked[name]) for name in tables]
         data.append(scored["tables"][0]["data_hash"])
+        cohorts.append(read)
+    rows += pooled(cohorts, list(rows[0])) if sweep.cohorts else []
     facts = provenance()
     used = {"command": facts["command"].replace("hlss ", "python experiments/sweep.py ", 1)}
     used |= {name: facts[name] for name in ("code_version", "hardware")}
@@ -129,6 +133,22 @@ def row(
     found["site"] = f"{100 * site_predictability(z - z.mean(axis=0), sites, patients)['val/site_knn']:.0f}"
     found["config"] = experiment_of(folder.parents[1]).hash
     return found
+
+
+def pooled(cohorts: Sequence[Mapping[str, EmbeddingTable]], columns: Sequence[str]) -> list[dict[str, Any]]:
+    """Accuracy over the test patients of all cohorts together, each asked of its own cohort's bank."""
+    tables = []
+    for number, read in enumerate(cohorts):
+        for name, table in read.items():
+            own = {column: np.array([f"{number}/{one}" for one in table[column]]) for column in ("patient", "slide")}
+            facts = {**table.provenance, "method": f"all cohorts · {name.rpartition(' · ')[2]}", "fold": number}
+            tables.append(replace(table, columns={**table.columns, **own}, provenance=facts))
+    scored = evaluate(tables, EvaluateSpec(), f"all cohorts · {START}").to_json()
+    found: dict[str, dict[str, Any]] = {}
+    for result in scored["results"]:
+        of_method = found.setdefault(result["method"], dict.fromkeys(columns, "–") | {"setting": result["method"]})
+        of_method |= {f"{level} ({result['protocol']})": told(result, level) for level in LEVELS}
+    return list(found.values())
 
 
 def told(result: Mapping[str, Any], level: Level) -> str:

@@ -1,6 +1,7 @@
 """The demo, small: all it promises is there, its numbers are those of its files, and it needs no network."""
 
 import json
+import re
 import socket
 from pathlib import Path
 
@@ -10,9 +11,12 @@ import pytest
 from hlss.cohorts.phantom.factors import FACTORS
 from hlss.cohorts.phantom.spec import PhantomSpec
 from hlss.embedding_table import EmbeddingTable
+from hlss.errors import UserError
 from hlss.explain.match import match
-from hlss.jobs import demo as demo_job
-from hlss.jobs.demo import contact_sheet, run_demo
+from hlss.jobs.demo import run_demo
+from hlss.jobs.demo_pictures import contact_sheet
+from hlss.jobs.demo_report import CHECKPOINTS
+from hlss.jobs.demo_tables import words_table
 from hlss.jobs.truth import Asked, Words, agreement_of, asked_of, experiment_of
 from hlss.types import LEVELS, Level
 
@@ -48,6 +52,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory, without_network: None) -> tu
     out = tmp_path_factory.mktemp("demo")
     said: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hlss.jobs.demo_pictures._MAP_TILES", 6)
         patch.setattr("builtins.print", lambda *words, **_: said.append(" ".join(map(str, words))))
         for _ in range(2):
             assert run_demo(out, SMALL) == out
@@ -63,51 +68,81 @@ def asked(shown: tuple[Path, list[str]]) -> tuple[Asked, Words]:
 
 def test_everything_it_names_is_there(shown: tuple[Path, list[str]]) -> None:
     out, said = shown
+    report = (out / "README.md").read_text()
     for name in PICTURES:
         picture = (out / name).read_bytes()
         assert picture[:8] == b"\x89PNG\r\n\x1a\n"
         assert len(picture) > 20_000
-    last = said[-1]
-    assert all(str(out / name) in last for name in (*PICTURES, "evaluation.json", "explanations.json"))
-    assert any("hlss evaluate" in line for line in said)
+        assert f"]({name})" in report
+    for name in re.findall(r"`([\w.]+(?:/|\.json))`", report):
+        assert (out / name).exists()
+    assert str(out / "README.md") in said[-1]
+
+
+def test_stages_are_counted(shown: tuple[Path, list[str]]) -> None:
+    stages = [line[:3] for line in shown[1] if line[1:3] == "/6"]
+    assert stages == [f"{number}/6" for number in range(1, 7)] * 2
+
+
+def test_tables_fit_a_terminal(shown: tuple[Path, list[str]]) -> None:
+    out, said = shown
+    tables = [line for text in said if "\n" in text for line in text.splitlines() if str(out) not in line]
+    assert len(tables) > 20
+    assert max(map(len, tables)) <= 80
 
 
 def test_the_second_run_shows_the_first_ones_result_again(shown: tuple[Path, list[str]]) -> None:
-    verdicts = [line for line in shown[1] if line.startswith("What this run shows")]
+    verdicts = [text.split("In ")[0] for text in shown[1] if "What this run shows" in text]
     assert len(verdicts) == 2
     assert verdicts[0] == verdicts[1]
+    assert "going on from an earlier run" in (shown[0] / "README.md").read_text()
 
 
-def test_its_verdict_is_what_was_measured(shown: tuple[Path, list[str]]) -> None:
+def test_its_report_is_what_was_measured(shown: tuple[Path, list[str]]) -> None:
+    """Every accuracy, gain and claim of the README is that of evaluation.json."""
     found = json.loads((shown[0] / "evaluation.json").read_text())
-    assert {result["method"] for result in found["results"]} == {f"demo · {name}" for name in demo_job.CHECKPOINTS}
-    verdict = next(line for line in shown[1] if line.startswith("What this run shows"))
+    report = (shown[0] / "README.md").read_text()
+    assert {result["method"] for result in found["results"]} == {f"demo · {name}" for name in CHECKPOINTS}
     for result in found["results"]:
-        for level, difference in result["differences"].items():
+        name = result["method"].split(" · ")[1]
+        table = report.split(f"protocol {result['protocol']} (k")[1].split("Gain:")[0].splitlines()
+        at = next(number for number, line in enumerate(table) if line.startswith(f"| {name} |"))
+        for level, cell in zip(LEVELS, table[at].split("|")[2:5], strict=True):
+            assert float(cell.split()[0]) == round(100 * result["metrics"][level]["accuracy"], 1)
+        for number, (level, difference) in enumerate(result["differences"].items(), start=2):
             change = 100 * difference["accuracy"]["mean"]
-            named = f"  {result['method'].split(' · ')[1]}, protocol {result['protocol']}, {level}:"
-            line = next(x for x in verdict.splitlines() if x.startswith(named))
+            assert table[at + 1].split("|")[number].split()[0] == f"{change:+.1f}"
+            (line,) = re.findall(f"- {name}, protocol {result['protocol']}, {level}: (.*)", report)
             assert f"{abs(change):.1f} points" in line
-            assert ("lost" in line) == (change < 0)
-            assert ("gained" in line) == (change > 0)
+            assert ("lost" in line, "gained" in line) == (change < 0, change > 0)
+
+
+def test_its_report_has_the_words_that_were_scored(shown: tuple[Path, list[str]]) -> None:
+    found = json.loads((shown[0] / "explanations.json").read_text())["agreement"]
+    report = (shown[0] / "README.md").read_text()
+    for factor in {factor for one in found.values() for factor in one["by_factor"]}:
+        row = next(line for line in report.splitlines() if line.startswith(f"| {factor.replace('_', ' ')}"))
+        for name, cell in zip(CHECKPOINTS, row.split("|")[2:5], strict=True):
+            value = found[name]["by_factor"].get(factor)
+            assert cell.split()[0] == ("–" if value is None else f"{value:.2f}")
 
 
 @pytest.mark.parametrize(
-    ("mean", "low", "high", "says"),
+    ("change", "names"),
     [
-        (0.1, 0.05, 0.2, "HLSS gained 10.0 points [+5.0, +20.0]"),
-        (-0.1, -0.2, -0.01, "HLSS lost 10.0 points [-20.0, -1.0]"),
-        (0.1, -0.1, 0.3, "no difference is shown"),
-        (0.0, -0.1, 0.1, "unchanged, 0.0 points"),
+        ("language.bank=general_he", "general_he"),
+        ("language.variant=permuted", "language.variant"),
+        ("language=null", "language"),
+        ("cohort={name: manifest, path: slides.csv}", "cohort"),
+        ("split.test=0", "split"),
+        ("out=elsewhere", "--out"),
     ],
 )
-def test_the_verdict_says_gains_losses_and_doubts(mean: float, low: float, high: float, says: str) -> None:
-    difference = {"accuracy": {"mean": mean, "interval": {"low": low, "high": high}}}
-    told = demo_job._verdict(
-        {"results": [{"method": "demo · last", "protocol": "small", "differences": {"slide": difference}}]}
-    )
-    assert says in told
-    assert ("no difference" in told) == (low <= 0 <= high)
+def test_what_makes_no_demo_is_refused_at_once(tmp_path: Path, change: str, names: str) -> None:
+    with pytest.raises(UserError, match=names) as raised:
+        run_demo(tmp_path / "demo", [*SMALL, change])
+    assert "\n" not in str(raised.value)
+    assert not (tmp_path / "demo").exists()
 
 
 def test_patches_keep_their_own_truth(shown: tuple[Path, list[str]], asked: tuple[Asked, Words]) -> None:
@@ -153,7 +188,8 @@ def test_where_nothing_can_be_asked_nothing_is_claimed(asked: tuple[Asked, Words
     few = Asked(given.features[:4], given.patients[:4], given.truth[:4])
     found = agreement_of(few, words)
     assert (found["mean_auroc"], found["interval"], found["distractors"]) == (None, None, None)
-    assert demo_job._with_interval(found) == "–"
+    rows = words_table({"last": found}, every=True)
+    assert {cell for row in rows[1:] for cell in row[1:]} == {"–"}
 
 
 def test_words_have_a_row_for_each_name(asked: tuple[Asked, Words]) -> None:

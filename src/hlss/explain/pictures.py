@@ -1,4 +1,4 @@
-"""Pictures of what an encoder sees: patches with their words, a characteristic over a slide beside the truth."""
+"""Pictures of what an encoder sees: a characteristic over a slide beside the truth, and what marks classes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -32,71 +32,43 @@ _PROFILE_NOTE = (
 
 
 @dataclass(frozen=True)
-class Reading:
-    """A patch; what was read from it: characteristic and how far it stands out, σ; what is there: factor and value."""
+class SlideMap:
+    """A slide of w × w tiles: its pixels, a characteristic's score of each tile, and a factor's true value, 0..1."""
 
-    pixels: UInt8[ndarray, "h w 3"]
-    title: str
-    words: Sequence[tuple[str, float]]
-    truth: Sequence[tuple[str, float]]
-
-
-def show_readings(readings: Sequence[Reading], title: str, path: Path) -> None:
-    """One card a patch: the patch, its best-matching characteristics, and its most marked true factors."""
-    columns = 3
-    rows = -(-len(readings) // columns)
-    height = 2.35 * rows + 0.7
-    figure = _figure(12.5, height)
-    figure.suptitle(title, x=0.02, ha="left", color=INK, fontsize=13, fontweight="bold")
-    around = {"left": 0.02, "right": 0.99, "top": 1 - 0.62 / height, "bottom": 0.01, "wspace": 0.06, "hspace": 0.12}
-    grid = figure.add_gridspec(rows, 2 * columns, width_ratios=[1.0, 1.35] * columns, **around)
-    for number, reading in enumerate(readings):
-        row, column = divmod(number, columns)
-        picture = figure.add_subplot(grid[row, 2 * column])
-        picture.imshow(reading.pixels)
-        picture.axis("off")
-        text = figure.add_subplot(grid[row, 2 * column + 1])
-        text.axis("off")
-        _card(text, reading)
-    _save(figure, path)
+    slide: UInt8[ndarray, "h h 3"]
+    scores: Float[ndarray, "w w"]
+    truth: Float[ndarray, "w w"]
+    side_mm: float
 
 
-def _card(axes: object, reading: Reading) -> None:
-    lines = [(reading.title, INK, "bold"), ("read", QUIET, "normal")]
-    lines += [(f"{fill(name, 34)}  {score:+.1f} σ", INK, "normal") for name, score in reading.words]
-    lines += [("true", QUIET, "normal"), (fill(", ".join(f"{n} {v:.2f}" for n, v in reading.truth), 38), INK, "normal")]
-    y = 0.98
-    for line, colour, weight in lines:
-        axes.text(0, y, line, color=colour, fontsize=7.6, fontweight=weight, va="top", transform=axes.transAxes)  # type: ignore[attr-defined]
-        y -= 0.105 * (1 + line.count("\n"))
-
-
-def show_map(
-    slide: UInt8[ndarray, "h w 3"],
-    scores: Float[ndarray, "v u"],
-    truth: Float[ndarray, "v u"],
-    names: tuple[str, str],
-    note: str,
-    path: Path,
-) -> None:
-    """A slide, a characteristic's score over it (by tile), and the true factor; names: of characteristic and factor."""
-    figure = _figure(13, 4.9)
-    titles = ("the slide", f"score of “{names[0]}”", f"truth: {names[1]}")
-    for number, (values, title) in enumerate(zip((slide, scores, truth), titles, strict=True)):
-        axes = figure.add_axes((0.015 + 0.325 * number, 0.1, 0.285, 0.78))
-        shown = axes.imshow(values, cmap=None if number == 0 else "magma", vmin=0 if number == 2 else None)
-        axes.set_title(fill(title, 46), fontsize=10, color=INK, loc="left")
-        axes.axis("off")
-        if number:
-            figure.colorbar(shown, ax=axes, fraction=0.04, pad=0.02).ax.tick_params(labelsize=7)
-    figure.text(0.015, 0.03, note, color=QUIET, fontsize=9)
-    _save(figure, path)
+def show_map(one: SlideMap, titles: tuple[str, str, str], note: str, path: Path) -> None:
+    """Slide, scores and truth beside each other on the same millimetres; titles: of the three."""
+    side, width, height = 3.9, 13.7, 5.2  # inches
+    figure = blank(width, height)
+    span, ticks = (0, one.side_mm, one.side_mm, 0), np.arange(0, one.side_mm, 0.5)
+    panels = ((one.slide, None, 0.5), (one.scores, None, 4.6), (one.truth, (0, 1), 9.2))
+    for (values, ends, left), title in zip(panels, titles, strict=True):
+        axes = figure.add_axes((left / width, 0.85 / height, side / width, side / height))
+        low, high = ends or (None, None)
+        shown = axes.imshow(values, cmap="magma", vmin=low, vmax=high, extent=span, interpolation="nearest")
+        axes.set_xticks(ticks)
+        axes.set_yticks(ticks)
+        axes.set_title(title, fontsize=11, color=INK, loc="left")
+        axes.tick_params(labelsize=7.5, length=2, color=QUIET, labelcolor=QUIET, labelleft=left < 1)
+        axes.spines[:].set_visible(False)
+        if values.ndim == 2:
+            bar = figure.add_axes(((left + side + 0.06) / width, 0.85 / height, 0.09 / width, side / height))
+            scale = figure.colorbar(shown, cax=bar)
+            scale.outline.set_visible(False)
+            bar.tick_params(labelsize=7.5, length=2, color=QUIET, labelcolor=QUIET)
+    figure.text(0.5 / width, 0.56 / height, fill(note, 198), color=QUIET, fontsize=9, va="top", linespacing=1.4)
+    save(figure, path)
 
 
 def show_sheet(rows: Sequence[Sequence[UInt8[ndarray, "h w 3"]]], names: Sequence[str], path: Path) -> None:
     """Tiles of one class a row, its name beside them."""
     across, px = len(rows[0]), rows[0][0].shape[0]
-    figure = _figure(1.5 + 1.15 * across, 1.15 * len(rows))
+    figure = blank(1.5 + 1.15 * across, 1.15 * len(rows))
     left = 1.5 / (1.5 + 1.15 * across)
     axes = figure.add_axes((left, 0, 1 - left, 1))
     gap = max(2, px // 32)
@@ -108,7 +80,7 @@ def show_sheet(rows: Sequence[Sequence[UInt8[ndarray, "h w 3"]]], names: Sequenc
     axes.axis("off")
     for v, name in enumerate(names):
         figure.text(0.1 / (1.5 + 1.15 * across), 1 - (v + 0.5) / len(rows), name, va="center", color=INK, fontsize=11)
-    _save(figure, path)
+    save(figure, path)
 
 
 def show_matrices(rows: Sequence[tuple[str, Sequence[str], Mapping[Level, Alignment]]], path: Path) -> None:
@@ -116,7 +88,7 @@ def show_matrices(rows: Sequence[tuple[str, Sequence[str], Mapping[Level, Alignm
     widest = max(len(classes) for _, classes, _ in rows)
     side = max(1.9, 0.42 * widest)
     width, height = 3 * (side + 0.35) + 1.65, len(rows) * (side + 0.75) + 1.05
-    figure = _figure(width, height)
+    figure = blank(width, height)
     figure.text(0.1 / width, 1 - 0.28 / height, _MATRIX_TITLE, color=INK, fontsize=12, fontweight="bold", va="center")
     figure.text(0.1 / width, 1 - 0.52 / height, _MATRIX_NOTE, color=QUIET, fontsize=8.5, va="center")
     for v, (name, classes, levels) in enumerate(rows):
@@ -131,7 +103,7 @@ def show_matrices(rows: Sequence[tuple[str, Sequence[str], Mapping[Level, Alignm
             _cells(axes, levels[level], classes, bound, first=h == 0, last=v == len(rows) - 1)
         bar = figure.add_axes(((box[0] + side + 0.12) / width, box[1] / height, 0.1 / width, side / height))
         figure.colorbar(shown, cax=bar).ax.tick_params(labelsize=7)
-    _save(figure, path)
+    save(figure, path)
 
 
 def _effect(one: Alignment) -> str:
@@ -167,7 +139,7 @@ def show_profile(name: str, classes: Sequence[str], levels: Mapping[Level, Profi
     """What marks each class at each level: bars with 95 % intervals, and what chance stays below."""
     row, column = 0.2 * top + 0.32, 4.6
     width, height = 1.2 + column * len(LEVELS), row * len(classes) + 1.2
-    figure = _figure(width, height)
+    figure = blank(width, height)
     title = f"{name}: what marks a class against all others"
     figure.text(0.1 / width, 1 - 0.25 / height, title, color=INK, fontsize=12, fontweight="bold", va="center")
     figure.text(0.1 / width, 1 - 0.5 / height, _PROFILE_NOTE, color=QUIET, fontsize=8.5, va="center")
@@ -184,7 +156,7 @@ def show_profile(name: str, classes: Sequence[str], levels: Mapping[Level, Profi
             if h == 0:
                 middle = (bottom + row / 2 + 0.07) / height
                 figure.text(0.1 / width, middle, label.replace("_", " "), color=INK, fontsize=9.5, va="center")
-    _save(figure, path)
+    save(figure, path)
 
 
 def _reach(one: Profile, top: int) -> tuple[float, float]:
@@ -213,7 +185,8 @@ def _bars(axes: "Axes", one: Profile, label: int, top: int, reach: tuple[float, 
     axes.spines[:].set_visible(False)
 
 
-def _figure(width: float, height: float) -> "Figure":
+def blank(width: float, height: float) -> "Figure":
+    """An empty figure, in inches."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -222,6 +195,7 @@ def _figure(width: float, height: float) -> "Figure":
     return figure
 
 
-def _save(figure: "Figure", path: Path) -> None:
+def save(figure: "Figure", path: Path) -> None:
+    """In the format that the name ends with, whole or not at all. Raises UserError where it cannot be written."""
     with replacing(path) as temporary:
         figure.savefig(temporary, format=path.suffix[1:])

@@ -1,157 +1,112 @@
-"""`hlss demo`: the main job on drawn tissue, from nothing to a table and pictures, without data or network."""
+"""`hlss demo`: the main job on drawn tissue, from nothing to a report and pictures, without data or network."""
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from rich.console import Console
-from rich.table import Table
-
 from hlss.cohorts.base import Cohort
+from hlss.cohorts.phantom.spec import PhantomSpec
+from hlss.cohorts.splits import split
 from hlss.config import read_settings
 from hlss.embedding_table import EmbeddingTable
+from hlss.errors import UserError
 from hlss.experiment import Experiment
-from hlss.explain.pictures import show_sheet
 from hlss.files import write_json
-from hlss.jobs.demo_pictures import picture_map, picture_readings
+from hlss.jobs.demo_pictures import contact_sheet, picture_map
+from hlss.jobs.demo_readings import picture_readings
+from hlss.jobs.demo_report import CHECKPOINTS, READ, Report, origin_of, weights_of
+from hlss.jobs.demo_tables import UNSHOWN, accuracy_tables, in_columns, verdict_table, words_table
 from hlss.jobs.embed import embed_run
 from hlss.jobs.evaluate import evaluate_tables
-from hlss.jobs.pretrain_tiny.captions import HELD_OUT
 from hlss.jobs.provenance import provenance
 from hlss.jobs.train import say_once, train_experiment
 from hlss.jobs.truth import Asked, Words, agreement_of, asked_of_each
-from hlss.train.checkpoint import MIDWAY
-from hlss.types import LEVELS
+from hlss.language.factors import truth_of
 
 _SETTINGS = Path(__file__).parent / "demo.yaml"
-_ACROSS = 9  # tiles of a class on the contact sheet
-CHECKPOINTS = ("start", MIDWAY, "last")
-_READ = MIDWAY  # of which the pictures are: as good by patients as the last on tissue tuned on, and better in words
-_WEIGHTS = {
-    "start": "the small CLIP as it comes",
-    MIDWAY: "half way between start and last, weight by weight, which keeps more of the words; norms taken anew",
-    "last": "the end of training",
-}
-
-_NEXT = """
-The same on slides of your own (a manifest with patient_id, slide_id, path, label), from a CLIP that knows real images:
-
-  hlss train my.yaml                          # README has a my.yaml of nine lines
-  hlss embed runs/mine --checkpoint start
-  hlss embed runs/mine --checkpoint midway
-  hlss embed runs/mine
-  hlss evaluate runs/mine/embeddings/* --against start
-"""
 
 
 def run_demo(out: Path, overrides: Sequence[str]) -> Path:
-    """Train, embed before and after, evaluate, explain; run again, it goes on or shows the result again."""
-    began = time.monotonic()
-    experiment = read_settings(_SETTINGS, Experiment, [f"out={out / 'run'}", f"cache={out / 'cache'}", *overrides])
-    say_once("1/6 drawing tissue of known truth, and pretraining HLSS on it, from the small CLIP that comes with hlss")
+    """Train, embed before and after, evaluate, explain; run again, it goes on or shows the result again.
+
+    Fills `out`, whose README.md tells the rest. Raises UserError, before training where the settings do not fit.
+    """
+    began, resumed = time.monotonic(), (out / "run" / "checkpoints").exists()
+    experiment = demo_experiment(out, overrides)
+    say_once(f"1/6 drawing tissue of known truth, and pretraining on it, from {origin_of(experiment)}")
     cohort: Cohort = experiment.cohort.open()
     contact_sheet(cohort, out / "tissue.png")
     train_experiment(experiment)
-    folders = {}
-    for number, checkpoint in enumerate(CHECKPOINTS, start=2):
-        say_once(f"{number}/6 embedding all patches: {_WEIGHTS[checkpoint]}")
-        folders[checkpoint] = embed_run(out / "run", checkpoint, None, [])
+    tables = {name: _embedded(out / "run", number, name) for number, name in enumerate(CHECKPOINTS, start=2)}
+    facts = {name: table.provenance for name, table in tables.items()}
     say_once("5/6 evaluating on patients that training never saw")
-    evaluate_tables(list(folders.values()), "start", out / "evaluation.json")
+    folders = [out / "run" / "embeddings" / name for name in CHECKPOINTS]
+    evaluate_tables(folders, "start", out / "evaluation.json", shown=False)
+    evaluation = json.loads((out / "evaluation.json").read_text())
+    for title, rows in accuracy_tables(evaluation).items():
+        print(f"{title}\n{in_columns(rows)}\n")
     say_once("6/6 comparing what is read from the features with what was drawn")
     words = Words.of(experiment)
-    tables = {name: EmbeddingTable.read(folder) for name, folder in folders.items()}
+    say_once("  looking up what was drawn in every test patch")
     asked = asked_of_each(tables, cohort)
-    say_once("  scoring every characteristic, patients resampled")
-    _explain(asked, words, out)
-    read = tables[_READ]
-    say_once("  drawing pictures: patches and their words, a slide and its map")
-    picture_readings(read, asked[_READ], words, cohort, out / "readings.png")
-    picture_map(experiment, out / "run", _READ, read, words, out / "map.png")
-    print(_verdict(json.loads((out / "evaluation.json").read_text())))
-    print(_NEXT)
-    print(_where(out, time.monotonic() - began))
+    found = _agreement(asked, words, out / "explanations.json")
+    say_once("  drawing patches and their words")
+    picture_readings(tables[READ], asked[READ], words, cohort, out / "readings.png")
+    say_once("  mapping a slide")
+    picture_map(experiment, out / "run", READ, tables[READ], words, say_once, out / "map.png")
+    Report(experiment, evaluation, found, facts, time.monotonic() - began, resumed).write(out / "README.md")
+    print(_ending(evaluation, out, time.monotonic() - began))
     return out
 
 
-def contact_sheet(cohort: Cohort, path: Path) -> None:
-    """A row of tiles for each class, each of another patient as long as there are any."""
-    rows, names = [], []
-    for label, name in enumerate(cohort.classes):
-        patients = np.flatnonzero(cohort.patient_label == label)
-        tiles = []
-        for number in range(_ACROSS):
-            patient = int(patients[number % len(patients)])
-            of_patient = np.concatenate([cohort.slide_tiles(int(slide)) for slide in cohort.patient_slides(patient)])
-            tiles.append(cohort.read_tile(int(of_patient[(7 * number) % len(of_patient)])))
-        rows.append(tiles)
-        names.append(name.replace("_", " "))
-    show_sheet(rows, names, path)
+def demo_experiment(out: Path, overrides: Sequence[str]) -> Experiment:
+    """The demo's settings with these changes. Raises UserError where they do not make a demo."""
+    experiment = read_settings(_SETTINGS, Experiment, [f"out={out / 'run'}", f"cache={out / 'cache'}", *overrides])
+    if experiment.folder.resolve() != (out / "run").resolve():
+        raise UserError(
+            "the demo keeps its run below its folder", where="out", fix=f"Leave it out, and use --out {out}."
+        )
+    if not isinstance(experiment.cohort, PhantomSpec):
+        fix = "Keep the cohort `phantom`; for your own slides use `hlss train`."
+        raise UserError("the demo needs tissue of known truth", where="cohort", fix=fix)
+    if experiment.language is None:
+        raise UserError("the demo needs words", where="language", fix="Keep the bank `phantom`.")
+    truth_of(experiment.language.bank)
+    if experiment.language.variant != "granular":
+        fix = "Keep it granular."
+        raise UserError("other rows of text than the bank's have no known truth", where="language.variant", fix=fix)
+    sides = split(experiment.cohort.open(), experiment.split)
+    for side in ("train", "test"):
+        if side not in sides:
+            raise UserError(f"the demo needs patients on the {side} side", where="split", fix="Keep split.test=0.4.")
+    return experiment
 
 
-def _explain(asked: dict[str, Asked], words: Words, out: Path) -> None:
-    found = {name: agreement_of(one, words) for name, one in asked.items()}
-    write_json(out / "explanations.json", {"agreement": found, "provenance": provenance()})
-    table = Table(title="Words against the truth: AUROC on test patches (0.5: chance)", title_justify="left")
-    for head in ("what", *CHECKPOINTS):
-        table.add_column(head, justify="left" if head == "what" else "right")
-    factors = {name: one["by_factor"] for name, one in found.items()}
-    told = [factor for factor in factors["start"] if factor not in HELD_OUT]
-    untold = [factor for factor in factors["start"] if factor in HELD_OUT]
-    table.add_row("all factors, mean", *(_with_interval(found[name]) for name in CHECKPOINTS))
-    table.add_row("told to the small CLIP, mean", *(_mean_of(factors[name], told) for name in CHECKPOINTS))
-    table.add_row("never told to it, mean", *(_mean_of(factors[name], untold) for name in CHECKPOINTS))
-    for factor in (*told, *untold):
-        mark = "" if factor in told else " (never told)"
-        table.add_row(f"  {factor}{mark}", *(_shown(factors[name].get(factor)) for name in CHECKPOINTS))
-    table.add_row("distractors, mean", *(_shown(found[name]["distractors"]) for name in CHECKPOINTS))
-    Console().print(table)
+def _embedded(run: Path, number: int, checkpoint: str) -> EmbeddingTable:
+    """Every patch through a checkpoint; number: of the stage."""
+    say_once(f"{number}/6 embedding all patches: {weights_of(checkpoint, {})}")
+    return EmbeddingTable.read(embed_run(run, checkpoint, None, []))
 
 
-def _with_interval(found: dict[str, Any]) -> str:
-    span = "" if found["interval"] is None else " [{:.2f}, {:.2f}]".format(*found["interval"])
-    return _shown(found["mean_auroc"]) + span
+def _agreement(asked: Mapping[str, Asked], words: Words, path: Path) -> dict[str, dict[str, Any]]:
+    """Words against the truth by checkpoint; prints the means and writes all of it."""
+    found = {}
+    for name, one in asked.items():
+        say_once(f"  scoring every word of {name}, patients resampled")
+        found[name] = agreement_of(one, words)
+    write_json(path, {"agreement": found, "provenance": provenance()})
+    print(
+        f"Words against the truth: AUROC on test patches (0.5: chance)\n{in_columns(words_table(found, every=False))}\n"
+    )
+    return found
 
 
-def _mean_of(by_factor: dict[str, float], names: Sequence[str]) -> str:
-    known = [by_factor[name] for name in names if name in by_factor]
-    return _shown(float(np.mean(known)) if known else None)
-
-
-def _shown(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}"
-
-
-def _verdict(evaluation: dict[str, Any]) -> str:
-    """What was measured, in a sentence a level; a loss is said as plainly as a gain."""
-    lines = ["What this run shows (kNN accuracy on test patients, against the start):"]
-    for result in evaluation["results"]:
-        weights = result["method"].split(" · ")[-1]
-        found = {level: result["differences"].get(level, {}).get("accuracy") for level in LEVELS}
-        lines += [
-            f"  {weights}, protocol {result['protocol']}, {level}: {_claim(difference)}"
-            for level, difference in found.items()
-            if difference is not None
-        ]
-    return "\n".join(lines)
-
-
-def _claim(difference: dict[str, Any]) -> str:
-    change, interval = 100 * difference["mean"], difference["interval"]
-    word = "HLSS gained" if change > 0 else "HLSS lost" if change < 0 else "unchanged,"
-    if interval is None:
-        return f"{word} {abs(change):.1f} points"
-    sure = interval["low"] > 0 or interval["high"] < 0
-    span = f"[{100 * interval['low']:+.1f}, {100 * interval['high']:+.1f}]"
-    return f"{word} {abs(change):.1f} points {span}{'' if sure else ' – the interval holds 0: no difference is shown'}"
-
-
-def _where(out: Path, seconds: float) -> str:
+def _ending(evaluation: Mapping[str, Any], out: Path, seconds: float) -> str:
+    verdict = in_columns(verdict_table(evaluation))
+    unshown = f"({UNSHOWN}: the 95 % interval holds 0)\n" if UNSHOWN in verdict else ""
     return (
-        f"In {seconds:.0f} s. Pictures: {out / 'tissue.png'} (the tissue), {out / 'readings.png'} (patches and their "
-        f"words), {out / 'map.png'} (a slide beside the truth). Numbers with their provenance: "
-        f"{out / 'evaluation.json'}, {out / 'explanations.json'}."
+        f"\nWhat this run shows (accuracy on test patients, points over the start):\n{verdict}\n{unshown}\n"
+        f"In {seconds:.0f} s. Report, pictures, and how to do the same on your own slides:\n{out / 'README.md'}"
     )

@@ -26,11 +26,12 @@ def evaluate_tables(
     by_site: bool = False,
     prompts: Path | None = None,
     queries_from: Sequence[Path] = (),
+    shown: bool = True,
 ) -> Path:
     """Score the tables, print, and write the JSON; returns its path. Raises UserError.
 
-    prompts: YAML of class prompts, for zero-shot by the text tower of each table's run; the other arguments are
-    those of `evaluate` and fields of EvaluateSpec.
+    prompts: YAML of class prompts, for zero-shot by the text tower of each table's run; shown: False prints no table;
+    the other arguments are those of `evaluate` and fields of EvaluateSpec.
     """
     named = {"protocols": protocols or None, "also": also or None, "by_site": by_site or None}
     tree = overridden({name: value for name, value in named.items() if value is not None}, overrides)
@@ -39,7 +40,8 @@ def evaluate_tables(
     rows, facts = (None, {}) if prompts is None else _prompted(paths, prompts)
     say = Console(stderr=True, markup=False, highlight=False, soft_wrap=True).print
     evaluation = evaluate(tables, spec, against, queries, prompts=rows, queries_from=others, say=say)
-    evaluation.show(Console())
+    if shown:
+        evaluation.show(Console())
     path = out or Path(paths[0]) / "evaluation.json"
     write_json(path, {**evaluation.to_json(), "provenance": provenance(**facts)})
     return path
