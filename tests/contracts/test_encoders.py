@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from text_vectors import vectors_file
 from torch import Tensor
 
 from hlss.config import validate
@@ -45,9 +46,12 @@ def ready(encoder: ImageEncoder) -> Tensor:
 
 
 @pytest.fixture(scope="module", params=WORDS)
-def text_tower(request: pytest.FixtureRequest) -> TextEncoder:
+def text_tower(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> TextEncoder:
     """Every text tower."""
-    made = validate({}, TEXTS[request.param], where=request.param)
+    settings = {}
+    if request.param == "vectors":
+        settings["path"] = vectors_file(tmp_path_factory.mktemp("vectors") / "v.npz", SENTENCES, width=64)
+    made = validate(settings, TEXTS[request.param], where=request.param)
     assert isinstance(made, TextSpec)
     return made.build()
 

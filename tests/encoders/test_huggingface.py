@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch.nn.functional as F  # noqa: N812 — torch's own name for it
 
 import hlss.encoders.huggingface as huggingface
 from hlss.encoders.huggingface import HuggingFace, MiniLM, SentenceEncoder
+from hlss.encoders.torchvision_guard import guard_torchvision
 from hlss.errors import UserError
 
 transformers = pytest.importorskip("transformers")
@@ -21,6 +23,7 @@ WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "sheets", "of", "round", 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A two-layer BERT with twelve words."""
+    guard_torchvision()  # BertModel imports torchvision
     path = tmp_path_factory.mktemp("bert")
     (path / "vocab.txt").write_text("\n".join(WORDS))
     transformers.BertTokenizerFast(str(path / "vocab.txt")).save_pretrained(path)
@@ -122,3 +125,10 @@ def test_reading_a_folder_draws_no_progress_bar(folder: Path, capfd: pytest.Capt
     HuggingFace(folder=folder).build()
     assert "Loading weights" not in capfd.readouterr().err
     assert transformers.utils.logging.is_progress_bar_enabled()
+
+
+def test_a_sentence_encoder_needs_no_other_tower_before_it(folder: Path):
+    """In a process that has not imported timm or open_clip, as where features are stored."""
+    script = "import sys; from hlss.encoders.huggingface import HuggingFace as H; H(folder=sys.argv[1]).build()"
+    done = subprocess.run([sys.executable, "-c", script, str(folder)], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-500:]

@@ -13,6 +13,7 @@ from hlss.cohorts.phantom.factors import FACTORS
 from hlss.config import read_settings, write_settings
 from hlss.embedding_table import EmbeddingTable
 from hlss.encoders.tiny import TinyText
+from hlss.errors import UserError
 from hlss.experiment import Experiment
 from hlss.explain.alignment_matrix import QUANTILES
 from hlss.jobs.explain import NO_CLAIM
@@ -27,8 +28,8 @@ MARKERS = {
     "domain": "none",
     "provenance": "written for a test",
     "classes": {
-        name: {f"marker {k}": [f"{name} sign {k} of kind {j}" for j in range(4)] for k in range(2)}
-        for name in ("follicular", "spindled")
+        name: {f"marker {k}": [f"{letter} sign {k} of kind {j}" for j in range(4)] for k in range(2)}
+        for name, letter in (("follicular", "x"), ("spindled", "y"))
     },
 }
 DRAWN = {
@@ -134,6 +135,11 @@ def test_all_that_is_promised_is_written(explained: tuple[dict, Path, str]) -> N
     assert found["settings"]["random_texts"] == 20
     assert found["provenance"]["command"]
     assert found["tables"][0]["provenance"]["config_hash"]
+    run = found["tables"][0]["run"]
+    assert (run["objective"], run["trained_with"], run["text"]) == ("hidisc", None, "tiny")
+    assert run["config_hash"] == found["tables"][0]["provenance"]["config_hash"]
+    assert {"granulomas", "teratoma", "melanin pigment"} < set(found["distractors"])
+    assert (out / "explanations.json").stat().st_size < 250_000
     assert list(found["tables"][0]["alignment"]["patch"]["random_text"]["quantiles"]) == [str(q) for q in QUANTILES]
     assert set(found["tables"][0]["profile"]["slide"]["classes"]) == {"follicular", "spindled"}
     for line in ("effect size, and without it", "what marks a class", "against the drawn truth", "all: markers"):
@@ -151,6 +157,23 @@ def test_the_same_again_without_pictures_of_what_was_not_asked(drawn: Path, expl
     for before, after in zip(explained[0]["tables"], reversed(found["tables"]), strict=True):
         assert before["alignment"] == after["alignment"]
         assert (after["profile"], after["agreement"]) == (None, None)
+
+
+def test_a_table_apart_is_read_with_the_run_it_was_embedded_with(drawn: Path, tmp_path: Path) -> None:
+    """As `hlss table` leaves starts: RUNS/start-HASH beside RUNS/RUN/embeddings/last."""
+    write_run(tmp_path / "another", {**DRAWN, "seed": 7}, {"last": noise(128)})
+    run = write_run(tmp_path / "hidisc-seed0-fold0", DRAWN, {"last": noise(128)})
+    start = tmp_path / "start-0123"
+    EmbeddingTable.read(run / "embeddings" / "last").write(start)
+    for paths in ([start], [start, run / "embeddings" / "last"]):
+        found = sources_of(paths, "test")
+        assert {source.experiment.seed for source in found} == {0}
+        assert found[0].experiment.hash == found[0].table.provenance["config_hash"]
+    far = tmp_path / "far" / "start-0123"
+    EmbeddingTable.read(start).write(far)
+    assert sources_of([far, run / "embeddings" / "last"], "test")[0].experiment.seed == 0
+    with pytest.raises(UserError, match="no run beside this table"):
+        sources_of([far], "test")
 
 
 def test_truth_is_not_asked_of_a_table_of_other_settings(drawn: Path, tmp_path: Path) -> None:

@@ -8,15 +8,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load_file
 from stored_features import hdf5_cohort, table
+from text_vectors import sentences_of, vectors_file
 
-from hlss.config import validate
+from hlss.config import read_settings, validate
 from hlss.embedding_table import EmbeddingTable
 from hlss.errors import UserError
 from hlss.experiment import Experiment
 from hlss.jobs.embed import embed_run
 from hlss.jobs.train import train_experiment
 from hlss.train.checkpoint import Checkpoints
+
+TRIDENT_HLSS = Path(__file__).parents[2] / "experiments" / "features" / "trident_hlss.yaml"
 
 
 def silent(_: str) -> None:
@@ -79,6 +83,40 @@ def test_hdf5_features_train_too(tmp_path: Path) -> None:
     changed = experiment(tmp_path, cohort=cohort, encoder=encoder, batches=batches, objective=objective, language=None)
     run = train_experiment(changed, silent)
     assert len(EmbeddingTable.read(embed_run(run, "last", None, [], say=silent))) == 24
+
+
+def trident_hlss(folder: Path, sentences: list[str]) -> Experiment:
+    """The shipped experiment on six slides of 12 features and a file of these sentences' vectors."""
+    cohort = hdf5_cohort(folder)
+    overrides = [
+        *(f"cohort.{key}={cohort[key]}" for key in ("manifest", "folder")),
+        f"encoder.words.path={vectors_file(folder / 'sentences.npz', sentences, width=12)}",
+        *("encoder.width=12", "split.kind=given", "batches={patients: 2, slides: 2, patches: 2}", "train.steps=4"),
+        *(f"out={folder / 'run'}", f"cache={folder / 'cache'}"),
+    ]
+    return read_settings(TRIDENT_HLSS, Experiment, overrides)
+
+
+def test_hdf5_features_train_with_vectors_of_their_own_text_tower(tmp_path: Path) -> None:
+    said: list[str] = []
+    sentences = sentences_of("general_he")
+    run = train_experiment(trident_hlss(tmp_path, sentences), said.append)
+    assert not any("not trained together" in line for line in said)
+    start, last = (EmbeddingTable.read(embed_run(run, name, None, [], say=silent)) for name in ("start", "last"))
+    assert len(start) == 24
+    assert np.abs(last.features - start.features).max() > 1e-4
+    stored = np.load(tmp_path / "sentences.npz")["vectors"][:4]
+    four = stored / np.linalg.norm(stored, axis=1, keepdims=True)
+    (cached,) = (tmp_path / "cache" / "texts").glob("*.safetensors")
+    row = load_file(cached)["patch"][0]
+    np.testing.assert_allclose(row, four.mean(axis=0) / np.linalg.norm(four.mean(axis=0)), rtol=1e-5)
+
+
+def test_a_bank_with_a_sentence_more_than_the_file_is_refused(tmp_path: Path) -> None:
+    *known, forgotten = sentences_of("general_he")
+    with pytest.raises(UserError, match=re.escape(f"no vector for 1 of {len(known) + 1} sentences")) as error:
+        train_experiment(trident_hlss(tmp_path, known), silent)
+    assert forgotten[:60] in str(error.value)
 
 
 @pytest.mark.parametrize(

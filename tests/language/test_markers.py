@@ -16,8 +16,8 @@ def tree():
         "domain": "none",
         "provenance": "written for a test",
         "classes": {
-            name: {f"marker {k}": [f"{name} sign {k} seen {j} times" for j in range(4)] for k in range(2)}
-            for name in ("class_a", "class_b")
+            name: {f"marker {k}": [f"{letter} sign {k} seen {j} times" for j in range(4)] for k in range(2)}
+            for name, letter in (("class_a", "x"), ("class_b", "y"))
         },
     }
 
@@ -61,7 +61,7 @@ def test_status_and_fingerprint(write):
         (lambda t: t.update(colour="red"), "unknown key `colour`"),
         (lambda t: t["classes"].update(Class_A=t["classes"].pop("class_b")), "two classes have the same name"),
         (
-            lambda t: t["classes"]["class_b"]["marker 0"].__setitem__(0, "CLASS_A sign 1, seen 3 times."),
+            lambda t: t["classes"]["class_b"]["marker 0"].__setitem__(0, "X sign 1, seen 3 times."),
             "stands twice: class_a / marker 1 and class_b / marker 0",
         ),
     ],
@@ -92,6 +92,33 @@ def test_a_shared_sentence_is_refused_whatever_its_punctuation(write, bank):
     value["classes"]["class_b"]["marker 1"][3] = found.slide[2].descriptions[1].upper().replace(" ", "  ") + "!"
     with pytest.raises(UserError, match=r"markers test: class_b / marker 1: bank .* shares a sentence .*description 2"):
         refuse_shared(read_markers(write(value)), found)
+
+
+def test_a_near_copy_is_refused_with_both_places(write):
+    value = tree()
+    value["classes"]["class_b"]["marker 1"][3] = "The nuclei are drawn out to long slender spindles"
+    with pytest.raises(UserError) as refused:
+        refuse_shared(read_markers(write(value)), read_bank("phantom"))
+    for part in ("class_b / marker 1", "patch / spindle nuclei, description 1", "near copy", "drawn out like spindles"):
+        assert part in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "word"),
+    [
+        ("Sheets of class B cells in stroma", "class b"),
+        ("Psammoma bodies lie in a meningioma", "meningioma"),
+        ("Glial cells of low grade", "grade"),
+        ("Crowded astrocytic nuclei", "astrocytic"),
+        ("A gliomatous pattern of growth", "gliomatous"),
+    ],
+)
+def test_a_sentence_that_names_a_class_or_diagnosis_is_refused(write, sentence, word):
+    value = tree()
+    value["classes"]["class_a"]["marker 0"][1] = sentence
+    with pytest.raises(UserError) as refused:
+        read_markers(write(value))
+    assert f"class_a / marker 0: sentence {sentence!r} names a class or diagnosis: {word!r}" in str(refused.value)
 
 
 def test_shuffled_words_are_the_same_words_in_sentences_of_the_same_length():

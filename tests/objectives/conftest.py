@@ -54,6 +54,16 @@ def unit_rows() -> Callable[..., Tensor]:
 
 
 @pytest.fixture
+def positives() -> Callable[[Tensor], Tensor]:
+    """positives(ids): M × M, whether two views are different ones of equal id."""
+
+    def mask(ids: Tensor) -> Tensor:
+        return (ids[:, None] == ids) & ~torch.eye(len(ids), dtype=torch.bool)
+
+    return mask
+
+
+@pytest.fixture
 def naive_contrast() -> Callable[[Tensor, Tensor, float], Tensor]:
     """Eq. 1, meaned over the anchors that have positives: one anchor, one positive, one negative at a time."""
 

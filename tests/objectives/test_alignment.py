@@ -8,11 +8,22 @@ import torch
 import torch.nn.functional as F  # noqa: N812 — torch's own name for it
 from torch import Tensor
 
-from hlss.objectives.alignment import Alignment, BankUse, Direction, divergence
+from hlss.objectives.alignment import Alignment, BankUse, Direction, Softmax
+from hlss.objectives.alignment import divergence as between
 from hlss.objectives.selection import choose
 
 Rows = Callable[..., Tensor]
 Kl = Callable[[Tensor, Tensor], Tensor]
+
+
+def divergence(z: Tensor, chosen: Tensor, direction: Direction, tau_a: float | None) -> Tensor:
+    """Of rows."""
+    return between(Softmax.of(z, tau_a), Softmax.of(chosen, tau_a), direction)
+
+
+def term(ha: Alignment, z: Tensor, chosen: Tensor, share: float) -> Tensor:
+    """Of rows."""
+    return ha.term(ha.softmax(z), ha.softmax(chosen), share)
 
 
 @pytest.mark.parametrize("tau_a", [None, 1.0, 0.3])
@@ -45,6 +56,14 @@ def test_flat_divergence_keeps_its_digits_in_float32(direction: Direction, unit_
     assert (slope - exact_slope).norm() <= 1e-5 * exact_slope.norm()
 
 
+def test_rows_are_taken_before_or_after(unit_rows: Rows):
+    texts, rows = unit_rows(5, 12).detach(), torch.tensor([3, 0, 3])
+    taken, made = Softmax.of(texts, 0.7)[rows], Softmax.of(texts[rows], 0.7)
+    assert torch.equal(taken.log, made.log)
+    assert torch.equal(taken.value, made.value)
+    torch.testing.assert_close(made.value.sum(dim=1), torch.ones(3, dtype=torch.float64))
+
+
 def test_a_view_at_its_text_costs_nothing(unit_rows: Rows):
     z = unit_rows(4, 8, dtype=torch.float32)
     for direction in ("z_to_text", "symmetric"):
@@ -58,23 +77,23 @@ def test_mean_and_sum_over_ranks(unit_rows: Rows):
         ha = Alignment("symmetric", tau_a=1.0, weight=2.5, summed=summed)
         each = 2.5 * divergence(z, chosen, "symmetric", 1.0)
         whole = each.sum() if summed else each.mean()
-        torch.testing.assert_close(ha.term(z, chosen, share=1), whole)
-        ranks = torch.stack([ha.term(*part, share=4) for part in zip(z.split(2), chosen.split(2), strict=True)])
+        torch.testing.assert_close(term(ha, z, chosen, share=1), whole)
+        ranks = torch.stack([term(ha, *part, share=4) for part in zip(z.split(2), chosen.split(2), strict=True)])
         torch.testing.assert_close(ranks.mean(), whole)
 
 
 def test_no_gradient_through_the_choice_nor_without_leave(unit_rows: Rows):
     z, chosen = unit_rows(8, 6), unit_rows(8, 6, seed=1).detach()
-    assert Alignment("symmetric", 1.0, 1.0).term(z, chosen, 1).requires_grad
-    assert not Alignment("symmetric", 1.0, 1.0, gradient=False).term(z, chosen, 1).requires_grad
+    assert term(Alignment("symmetric", 1.0, 1.0), z, chosen, 1).requires_grad
+    assert not term(Alignment("symmetric", 1.0, 1.0, gradient=False), z, chosen, 1).requires_grad
 
 
 def test_autocast_changes_nothing(unit_rows: Rows):
     z, chosen = unit_rows(8, 6, dtype=torch.float32), unit_rows(8, 6, seed=1, dtype=torch.float32).detach()
     ha = Alignment("symmetric", 1.0, 1.0)
-    plain = ha.term(z, chosen, 1)
+    plain = term(ha, z, chosen, 1)
     with torch.autocast("cpu", torch.bfloat16):
-        assert torch.equal(ha.term(z, chosen, 1), plain)
+        assert torch.equal(term(ha, z, chosen, 1), plain)
 
 
 def test_perplexity_of_bank_use():

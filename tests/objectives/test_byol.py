@@ -1,9 +1,10 @@
-"""BYOL against its eq. 2 as a loop, its moving average against the recursion, and both through a network."""
+"""BYOL against its eq. 2 as a loop and by another library's distances; its moving average against the recursion."""
 
 import math
 from collections.abc import Callable
 
 import torch
+from pytorch_metric_learning.distances import LpDistance
 from torch import Tensor, nn
 
 from hlss.objectives.base import Gathered, Given
@@ -34,6 +35,19 @@ def test_equals_the_loop(ids: dict[Level, Tensor], unit_rows: Callable):
     torch.testing.assert_close(found, truth, rtol=1e-9, atol=0)
     slopes = [torch.autograd.grad(loss, z, retain_graph=True)[0] for loss in (found, truth)]
     torch.testing.assert_close(*slopes, rtol=1e-8, atol=1e-12)
+
+
+def test_equals_another_librarys_distances(ids: dict[Level, Tensor], positives: Callable):
+    patches, draw = ids[Level.PATCH], torch.Generator().manual_seed(6)
+    tower, views = nn.Linear(10, 16).double(), torch.randn(len(patches), 10, generator=draw, dtype=torch.float64)
+    objective = Byol(width=7, hidden=64).build(Given(tower, 16)).double()
+    z = tower(views)
+    own = {**objective.project(z).own, **objective.targets(lambda copy: copy(views))}
+    found = objective.loss(Gathered({}, own, ids, None, slice(0, len(z))))["byol"]
+    squared = LpDistance(normalize_embeddings=True, p=2, power=2)(
+        objective.predictor(objective.projection(z)), objective.target_projection(objective.target_encoder(views))
+    )
+    torch.testing.assert_close(found, 2 * squared[positives(patches)].mean(), rtol=1e-9, atol=0)
 
 
 def test_the_target_follows_by_the_papers_schedule():

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 import torch
+from pytorch_metric_learning.losses import SupConLoss
 from torch import Tensor
+from torch.nn.functional import normalize
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from hlss.errors import UserError
@@ -54,6 +56,17 @@ def test_equals_the_loop_with_a_projection_for_each(ids: Ids, unit_rows: Rows, n
         truth = naive_contrast(zs[level], ids[level], 0.1)
         _close(found[level], truth, 1e-10)
         _close(_gradient(found[level], zs[level]), _gradient(truth, zs[level]), 1e-10)
+
+
+@pytest.mark.parametrize("tau", [0.7, 0.07])
+def test_every_level_equals_another_librarys_supcon(ids: Ids, tau: float, unit_rows: Rows):
+    """HVC and HiDisc are SupCon with the level's identities for labels; patch level: views of one patch."""
+    z = unit_rows(len(ids[Level.PATCH]), 6)
+    found, oracle = contrast(normalize(z, dim=1), ids, tau), SupConLoss(temperature=tau)  # which normalises by itself
+    for level in LEVELS:
+        truth = oracle(z, ids[level])
+        _close(found[level], truth, 1e-10)
+        _close(_gradient(found[level], z), _gradient(truth, z), 1e-10)
 
 
 @pytest.mark.parametrize("tau", [0.7, 0.07, 0.014, 0.013, 0.01, 0.002])

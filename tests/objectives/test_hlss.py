@@ -10,8 +10,10 @@ from torch import Tensor
 
 from hlss.config import validate
 from hlss.errors import UserError
+from hlss.objectives import hlss
 from hlss.objectives.base import Given
 from hlss.objectives.hlss import Hlss, HlssObjective
+from hlss.objectives.selection import choose
 from hlss.types import LEVELS, Level
 
 Ids = dict[Level, Tensor]
@@ -195,6 +197,20 @@ def test_bank_use_is_measured_and_kept(build: Any, features: Any, texts: dict[Le
         assert found[f"bank_use/{level}"] == pytest.approx(float((-(shares * shares.log()).sum()).exp()))
     assert {"bank_use.patch.counts", "layers.slide.weight"} <= set(objective.state_dict())
     assert not any(name.startswith("text") for name in objective.state_dict())
+
+
+def test_nearest_texts_are_searched_once_a_batch(
+    lacking: Ids, build: Any, features: Any, terms_of: Terms, monkeypatch: pytest.MonkeyPatch
+):
+    searched: list[int] = []
+    monkeypatch.setattr(hlss, "choose", lambda z, texts: searched.append(len(texts)) or choose(z, texts))
+    objective, alone, z = build(), build(), features(10)
+    terms_of(objective, z, lacking)
+    assert objective.measures(z.detach()) == alone.measures(z.detach())
+    assert searched == 2 * [5, 6, 7]  # of two objectives, by level
+    other = features(10).detach().flip(1)
+    assert objective.measures(other) == alone.measures(other)
+    assert searched == 4 * [5, 6, 7]
 
 
 @pytest.mark.parametrize(

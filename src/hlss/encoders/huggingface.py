@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from hlss.encoders.specs import TextSpec
+from hlss.encoders.torchvision_guard import import_guarded
 from hlss.errors import UserError
 from hlss.files import digest
 from hlss.registry import TEXTS
@@ -63,14 +64,14 @@ class SentenceEncoder:
             raise UserError("no sentence encoder here: config.json is missing", where=folder, fix="Check the folder.")
         _refuse_two_towers(folder)
         _refuse_other_pooling(folder)
-        from transformers import AutoModel, AutoTokenizer
-
+        transformers = import_guarded("transformers")
         try:
             with _without_progress_bar():
-                self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-                self._model: Any = AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True).eval()
+                self._tokenizer: Any = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+                model = transformers.AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True)
         except (OSError, ValueError, SafetensorError) as error:
             raise UserError(f"cannot read the sentence encoder: {error!s:.200}", where=folder) from error
+        self._model: Any = model.eval()
         self.dim = int(self._model.config.hidden_size)
         self.context = min(context, int(getattr(self._model.config, "max_position_embeddings", context)))
 

@@ -1,6 +1,6 @@
 """torchvision beside a CPU build of torch: declare the operators whose absence breaks its import, and nothing else.
 
-timm and open_clip import torchvision. Built for CUDA and installed beside a CPU torch, it fails with
+timm, open_clip and transformers import torchvision. Built for CUDA and installed beside a CPU torch, it fails with
 `operator torchvision::nms does not exist`, an operator that is not needed here (docs/decisions/0005).
 """
 
@@ -34,7 +34,7 @@ def guard_torchvision() -> None:
 
 
 def import_guarded(module: str) -> ModuleType:
-    """Import `torchvision`, `timm`, `open_clip` or another module that imports torchvision."""
+    """Import `torchvision`, `timm`, `open_clip`, `transformers` or another module that imports torchvision."""
     guard_torchvision()
     return import_module(module)
 

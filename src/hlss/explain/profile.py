@@ -38,18 +38,22 @@ class Profile:
         marks = self.marks[label]
         return [] if not np.isfinite(marks).all() else np.argsort(-marks, kind="stable")[:most].tolist()
 
-    def to_json(self, classes: Sequence[str]) -> dict[str, Any]:
-        """All characteristics by class, the strongest first."""
+    def marking(self, label: int, most: int) -> list[int]:
+        """Those of `top` that are more in the class than outside it: what is less there marks the others."""
+        return [k for k in self.top(label, most) if self.marks[label, k] > 0]
+
+    def to_json(self, classes: Sequence[str], most: int | None = None) -> dict[str, Any]:
+        """Characteristics (all, or the strongest) by class, the strongest first."""
         return {
             "n": self.n,
             "chance": self.chance,
-            "classes": {name: self._of_class(label) for label, name in enumerate(classes)},
+            "classes": {name: self._of_class(label, most or len(self.names)) for label, name in enumerate(classes)},
         }
 
-    def _of_class(self, label: int) -> list[dict[str, Any]]:
+    def _of_class(self, label: int, most: int) -> list[dict[str, Any]]:
         return [
             {"characteristic": self.names[k], "mark": finite(self.marks[label, k]), "interval": self.interval(label, k)}
-            for k in self.top(label, len(self.names))
+            for k in self.top(label, most)
         ]
 
     def interval(self, label: int, k: int) -> tuple[float, float] | None:

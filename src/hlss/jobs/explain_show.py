@@ -13,24 +13,25 @@ Json = Mapping[str, Any]
 
 
 def show(result: Json, top: int, console: Console) -> None:
-    """Every part of `explanations.json` that has figures, its notices last."""
+    """Every part of `explanations.json` that has figures, its notices last; fit for 80 columns."""
     tables = result["tables"]
     side = f"{result['settings']['side']} side"
-    first = result["compared_with"]
+    less = f"less that of {result['compared_with']}, paired by patient"
     if tables[0]["alignment"] is not None:
-        title = f"own class's markers less others' ({result['markers']['name']}), {side}: effect size, and without it"
-        _print(console, title, _effects(tables))
-        _print(console, f"effect size less that of {first}, paired by patient", _less(tables, LEVELS))
+        _print(console, f"own class's markers less others' ({result['markers']['name']}), {side}")
+        for table in tables:
+            _print(console, f"{table['name']}: effect size, and without it", _effects(table))
+        _print(console, f"effect size {less}", _less(tables, LEVELS))
         level = next((n for n in reversed(LEVELS) if all(one["alignment"][n]["n"] for one in tables)), Level.PATCH)
-        title = f"own class's markers, {level} level: cosine × 100, less the mean over all units [95 %]"
-        _print(console, title, _own(tables, level))
+        _print(console, f"own class's markers, {level} level: cosine × 100, centred [95 %]", _own(tables, level))
     for table in tables:
         if table["profile"] is not None:
-            _print(console, f"{table['name']}: what marks a class, σ [95 %], {side}", _profile(table, top))
+            title = f"{table['name']}: what marks a class, σ [95 %], {side}"
+            _print(console, title, _profile(table, top, result["distractors"]))
     if any(table["agreement"] is not None for table in tables):
-        title = f"words against the drawn truth, {side}: AUROC (chance: 0.5), below it rank correlation (chance: 0)"
+        title = f"words against the drawn truth, {side}: AUROC, below it rank correlation"
         _print(console, title, _agreement([table for table in tables if table["agreement"] is not None]))
-        _print(console, f"means less those of {first}, paired by patient", _less(tables, ("auroc", "rank")))
+        _print(console, f"mean {less}", _less(tables, ("auroc", "rank")))
     for line in (*_NOTES, *_notices(tables)):
         _print(console, line)
 
@@ -46,37 +47,28 @@ def _notices(tables: Sequence[Json]) -> list[str]:
 
 _NOTES = (
     "intervals: 95 %, patients resampled (none below 10 patients). effect: difference of means over the pooled "
-    "standard deviation, each marker class's mean taken away. labels permuted, random text (shuffled words): where "
-    "95 % of draws lie, and the share of draws at least as large as the effect",
-    "profile: * above what the largest of all characteristics reaches in 5 % of permutations of the classes",
+    "standard deviation, each marker class's mean taken away. classes dealt anew to the patients, words of the markers "
+    "shuffled: what 97.5 % of such effects stay below, and the share (p) of those at least as large as the effect",
+    "profile: * above what the largest of all characteristics reaches in 5 % of permutations of the classes; ∅ names "
+    "nothing that is drawn. AUROC by chance: 0.5, rank correlation by chance: 0",
 )
 
 
-def _effects(tables: Sequence[Json]) -> Table:
-    table = _table("features", "level", "n", "effect [95 %]", "labels permuted", "random text")
-    for one in tables:
-        for level in LEVELS:
-            found = one["alignment"][level]
-            effect = _spanned(found["effect"], found["effect_interval"])
-            _add(
-                table,
-                one["name"],
-                level,
-                str(found["n"]),
-                effect,
-                _null(found["permuted_labels"]),
-                _null(found["random_text"]),
-            )
+def _effects(one: Json) -> Table:
+    table = _table("level", "n", "effect [95 %]", "dealt anew", "shuffled")
+    for level in LEVELS:
+        found = one["alignment"][level]
+        effect = _spanned(found["effect"], found["effect_interval"])
+        _add(table, level, str(found["n"]), effect, _null(found["permuted_labels"]), _null(found["random_text"]))
     return table
 
 
 def _null(null: Json | None) -> str:
-    """Where 95 % of draws lie, and p."""
+    """What 97.5 % of draws stay below, and p."""
     if null is None:
         return "–"
-    low, _, high = null["quantiles"].values()
-    p = "" if null["p"] is None else f", p {null['p']:.3f}"
-    return f"[{low:+.2f}, {high:+.2f}]{p}"
+    high = list(null["quantiles"].values())[-1]
+    return f"{high:+.2f}" + ("" if null["p"] is None else f", p {null['p']:.3f}")
 
 
 def _less(tables: Sequence[Json], columns: Sequence[str]) -> Table | None:
@@ -106,30 +98,38 @@ def _own_cell(one: Json, level: Level, label: str) -> str:
     return _spanned(found["centred"][k][k], span, times=100, digits=1)
 
 
-def _profile(one: Json, top: int) -> Table:
-    table = _table("class", *LEVELS)
+def _profile(one: Json, top: int, distractors: Sequence[str]) -> Table:
+    table = _table("class", "level", "characteristic", "mark")
+    table.columns[1].justify = table.columns[2].justify = "left"
     for label in one["classes"]:
-        _add(table, label, *("\n".join(_marks(one["profile"][level], label, top)) or "–" for level in LEVELS))
-    for column in table.columns:
-        column.justify = "left"
+        for level in LEVELS:
+            marks = _marks(one["profile"][level], label, top, distractors) or [("–", "")]
+            for number, (name, mark) in enumerate(marks):  # a row each, so that a long name leaves its figure beside it
+                first = number == 0
+                _add(table, label if first and level is Level.PATCH else "", level if first else "", name, mark)
+        table.add_section()
     return table
 
 
-def _marks(found: Json, label: str, top: int) -> list[str]:
+def _marks(found: Json, label: str, top: int, distractors: Sequence[str]) -> list[tuple[str, str]]:
+    """Characteristics that are more in this class than elsewhere, and by how much."""
     chance = found["chance"]
     return [
-        f"{mark['characteristic']} {_spanned(mark['mark'], mark['interval'])}"
-        + ("*" if chance is not None and mark["mark"] > chance else "")
+        (
+            mark["characteristic"] + (" ∅" if mark["characteristic"] in distractors else ""),
+            _spanned(mark["mark"], mark["interval"]) + ("*" if chance is not None and mark["mark"] > chance else " "),
+        )
         for mark in found["classes"][label][:top]
+        if mark["mark"] > 0
     ]
 
 
 def _agreement(tables: Sequence[Json]) -> Table:
     table = _table("factor", *[one["name"] for one in tables])
-    rows: list[tuple[str, Callable[[Json], str]]] = [("mean of all characteristics", _means)]
+    rows: list[tuple[str, Callable[[Json], str]]] = [("mean", _means)]
     factors = dict.fromkeys(name for one in tables for name in one["agreement"]["rank_by_factor"])
     rows += [(name, lambda found, name=name: _factor(found, name)) for name in factors]  # type: ignore[misc]
-    rows.append(("distractors (name nothing drawn)", lambda found: _number(found["distractors"])))
+    rows.append(("distractors", lambda found: _number(found["distractors"])))
     for name, cell in rows:
         _add(table, name, *[cell(one["agreement"]) for one in tables])
     return table
@@ -163,7 +163,7 @@ def _spanned(
 def _print(console: Console, line: str, *tables: Table | None) -> None:
     if tables == (None,):
         return
-    console.print(line, highlight=False, soft_wrap=True, markup=False)
+    console.print(line, highlight=False, markup=False)
     for table in tables:
         console.print(table)
 

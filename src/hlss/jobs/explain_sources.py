@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float32
@@ -26,6 +26,7 @@ from hlss.types import Level
 Rows = list[Float32[ndarray, "_ d"]]  # of the markers of each class
 ClassSentences = Mapping[str, list[list[str]]]
 START = "start"
+_CONFIG = "config.yaml"
 
 
 class ExplainSpec(Part):
@@ -62,12 +63,26 @@ class Source:
         """The name as it stands over a picture, which may be seen without the notices."""
         return self.name if self.aligned else f"{self.name} (towers not trained together: no claim)"
 
+    @property
+    def run_facts(self) -> dict[str, Any]:
+        """What the run was, and in which words, if any, it was trained."""
+        language = self.experiment.language
+        trained = None if language is None else read_bank(language.bank)
+        return {
+            "experiment": self.experiment.name,
+            "config_hash": self.experiment.hash,
+            "objective": self.experiment.objective.name,
+            "text": self.text.name,
+            "trained_with": None if trained is None else {"name": trained.title, "fingerprint": trained.fingerprint},
+        }
+
 
 def sources_of(paths: Sequence[Path], side: str) -> list[Source]:
     """Every table named, and of every run named all its tables. Raises UserError."""
     folders = list(dict.fromkeys(folder for path in paths for folder in _tables(Path(path))))
     tables = [_of_side(EmbeddingTable.read(folder), side, folder) for folder in folders]
-    runs = {folder: _run_of(folder) for folder in folders}
+    around = [run for folder in folders if _is_run(run := folder.resolve().parent.parent)]
+    runs = {folder: _run_of(folder, table, around) for folder, table in zip(folders, tables, strict=True)}
     towers = {run: _towers(run) for run in dict.fromkeys(runs.values())}
     names = _names([table.provenance for table in tables])
     return [
@@ -135,7 +150,7 @@ def _rows(sentences: ClassSentences, tower: TextEncoder, cache: Path) -> Rows:
 def _tables(path: Path) -> list[Path]:
     if (path / IDS_FILE).is_file():
         return [path]
-    if not (path / "config.yaml").is_file():
+    if not _is_run(path):
         fix = "Give a run's folder, or a table in it: RUN/embeddings/NAME."
         raise UserError("neither a run nor an embedding table", where=path, fix=fix)
     found = sorted(path.glob(f"embeddings/*/{IDS_FILE}"), key=_order)
@@ -158,23 +173,33 @@ def _of_side(table: EmbeddingTable, side: str, folder: Path) -> EmbeddingTable:
     return kept
 
 
-def _run_of(folder: Path) -> Path:
+def _run_of(folder: Path, table: EmbeddingTable, known: Sequence[Path]) -> Path:
+    """The run that a table lies in. Of a table apart, as `hlss table` leaves those of starts: the run of the settings
+    that it was embedded with, of those known or of those in the folder that it lies in.
+    """
     run = folder.resolve().parent.parent
-    if not (run / "config.yaml").is_file():
-        fix = "Words want a table in its run's folder: RUN/embeddings/NAME, as `hlss embed` writes it."
-        raise UserError("no run beside this table, so no text tower", where=folder, fix=fix)
-    return run
+    if _is_run(run):
+        return run
+    for other in dict.fromkeys([*known, *sorted(folder.resolve().parent.iterdir())]):
+        if _is_run(other) and table.provenance.get("config_hash") == read_settings(other / _CONFIG, Experiment).hash:
+            return other
+    fix = "Words want a table in its run's folder, RUN/embeddings/NAME, or beside the run that it was embedded with."
+    raise UserError("no run beside this table, so no text tower", where=folder, fix=fix)
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / _CONFIG).is_file()
 
 
 def _towers(run: Path) -> tuple[Experiment, TextSpec, bool, tuple[str, ...]]:
     """Settings, text tower, whether the towers are aligned, and notices. The image tower's own text tower is taken
     where it has one, whatever text the run was trained with, or none: so that runs stand beside each other.
     """
-    experiment = read_settings(run / "config.yaml", Experiment)
+    experiment = read_settings(run / _CONFIG, Experiment)
     language = experiment.language
     spec: TextSpec | None = experiment.encoder.text() or (None if language is None else language.text)
     if spec is None:
-        raise UserError("this run has no text tower", where=run / "config.yaml", fix="Leave it out.")
+        raise UserError("this run has no text tower", where=run / _CONFIG, fix="Leave it out.")
     together = aligned(build_encoder(experiment, lambda line: None).family, spec.build().family)
     return experiment, spec, together, spec.notices
 

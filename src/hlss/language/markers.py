@@ -12,6 +12,7 @@ from hlss.config import Part, read_settings
 from hlss.errors import UserError
 from hlss.files import digest
 from hlss.language.bank import DESCRIPTIONS, DescriptionBank, Status, Text, normalised
+from hlss.language.wording import content_words, named_in, overlap
 
 Sentences = Annotated[tuple[Text, ...], Field(min_length=DESCRIPTIONS, max_length=DESCRIPTIONS)]
 
@@ -57,11 +58,13 @@ class MarkerSet(Part):
 def read_markers(name_or_path: str | Path) -> MarkerSet:
     """A shipped set by name (`opensrh`), or any by the path of its YAML file.
 
-    Raises UserError, naming file, class, marker and remedy, where it does not fit the schema, or repeats a sentence.
+    Raises UserError, naming file, class, marker and remedy, where it does not fit the schema, repeats a sentence, or
+    names a class or diagnosis, so that an alignment would be one of names.
     """
     path = _path(name_or_path)
     markers = read_settings(path, MarkerSet)
     _refuse_repeated(markers, path)
+    _refuse_named(markers, path)
     return markers
 
 
@@ -71,18 +74,22 @@ def shipped_markers() -> list[str]:
 
 
 def refuse_shared(markers: MarkerSet, bank: DescriptionBank) -> None:
-    """Raise UserError where a bank holds a sentence of the markers: what was trained on is no test.
+    """Raise UserError where a bank holds a sentence of the markers, or a near copy: what was trained on is no test.
 
-    Case, punctuation and spaces do not make two sentences different.
+    Case, punctuation, spaces, stop words, order and endings do not make two sentences different (language/wording.py).
     """
-    of_bank = {normalised(text): place for place, text in bank.places() if place.number is not None}
+    of_bank = [(place, text, content_words(text)) for place, text in bank.places() if place.number is not None]
     for place, text in markers.sentences():
-        if normalised(text) in of_bank:
-            raise UserError(
-                f"bank {bank.title!r} shares a sentence with the markers: {text!r} ({of_bank[normalised(text)]})",
-                where=f"markers {markers.name}: {place}",
-                fix="Reword one: markers are kept out of training.",
-            )
+        words = content_words(text)
+        for where, other, others in of_bank:
+            same = normalised(text) == normalised(other)
+            if same or overlap(words, others).near_copy:
+                how = "shares a sentence with" if same else f"holds {other!r}, a near copy of a sentence of"
+                raise UserError(
+                    f"bank {bank.title!r} {how} the markers: {text!r} ({where})",
+                    where=f"markers {markers.name}: {place}",
+                    fix="Reword one: markers are kept out of training.",
+                )
 
 
 def shuffled(groups: Mapping[str, list[list[str]]], seed: int, draw: int) -> dict[str, list[list[str]]]:
@@ -124,3 +131,11 @@ def _refuse_repeated(markers: MarkerSet, path: Path) -> None:
             what = f"sentence {text!r} stands twice: {seen[normalised(text)]} and {place}"
             raise UserError(what, where=path, fix="Reword one.")
         seen[normalised(text)] = place
+
+
+def _refuse_named(markers: MarkerSet, path: Path) -> None:
+    for place, text in markers.sentences():
+        named = named_in(text, markers.classes)
+        if named is not None:
+            what = f"{place}: sentence {text!r} names a class or diagnosis: {named!r}"
+            raise UserError(what, where=path, fix="Say what is seen.")

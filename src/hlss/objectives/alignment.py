@@ -12,20 +12,36 @@ from torch import Tensor, nn
 Direction = Literal["z_to_text", "symmetric"]
 
 
-def divergence(
-    z: Float[Tensor, "m d"], chosen: Float[Tensor, "m d"], direction: Direction, tau_a: float | None
-) -> Float[Tensor, " m"]:
-    """L_KL of Eq. 6 for each view: between σ(z) and σ(t'), softmax over the d entries of unit rows.
+@dataclass(frozen=True)
+class Softmax:
+    """σ of each row, over its d entries, and its logarithm; made once where many comparisons need it."""
+
+    log: Float[Tensor, "n d"]
+    value: Float[Tensor, "n d"]
+
+    @classmethod
+    def of(cls, rows: Float[Tensor, "n d"], tau_a: float | None) -> "Softmax":
+        """Of unit rows. tau_a: temperature in units of 1/√d, the root mean square entry of a unit vector, so that one
+        value suits every d: σ(√d·z/τ_a). None: no temperature, σ(z), which is almost flat (KL ≈ ‖z − t'‖²/2d).
+        """
+        scale = 1.0 if tau_a is None else math.sqrt(rows.shape[1]) / tau_a
+        with torch.autocast(rows.device.type, enabled=False):
+            log = F.log_softmax(rows * scale, dim=1)
+            return cls(log, log.exp())
+
+    def __getitem__(self, rows: Int[Tensor, " m"]) -> "Softmax":
+        """Those of these rows."""
+        return Softmax(self.log[rows], self.value[rows])
+
+
+def divergence(z: Softmax, chosen: Softmax, direction: Direction) -> Float[Tensor, " m"]:
+    """L_KL of Eq. 6 for each view: between σ(z) and σ(t').
 
     z_to_text: KL(σ(z)‖σ(t')); symmetric: ½[KL(σ(t')‖σ(z)) + KL(σ(z)‖σ(t'))].
-    tau_a: temperature in units of 1/√d, the root mean square entry of a unit vector, so that one value suits every d:
-    σ(√d·z/τ_a). None: no temperature, σ(z), which is almost flat (KL ≈ ‖z − t'‖²/2d).
     """
-    scale = 1.0 if tau_a is None else math.sqrt(z.shape[1]) / tau_a
-    log_z, log_text = (F.log_softmax(rows * scale, dim=1) for rows in (z, chosen))
     if direction == "symmetric":
-        return 0.5 * ((log_z.exp() - log_text.exp()) * (log_z - log_text)).sum(dim=1)
-    return _kl(log_z, log_text)
+        return 0.5 * ((z.value - chosen.value) * (z.log - chosen.log)).sum(dim=1)
+    return _kl(z.log, chosen.log)
 
 
 def _kl(log_p: Float[Tensor, "m d"], log_q: Float[Tensor, "m d"]) -> Float[Tensor, " m"]:
@@ -46,12 +62,16 @@ class Alignment:
     summed: bool = False
     gradient: bool = True
 
-    def term(self, z: Float[Tensor, "m d"], chosen: Float[Tensor, "m d"], share: float) -> Float[Tensor, ""]:
-        """One level's part of Eq. 6 over this rank's views (unit rows) and the text row t' of each; share: number of
-        ranks, of which it is one.
+    def softmax(self, rows: Float[Tensor, "n d"]) -> Softmax:
+        """What `term` compares, of unit rows: views or texts."""
+        return Softmax.of(rows, self.tau_a)
+
+    def term(self, z: Softmax, chosen: Softmax, share: float) -> Float[Tensor, ""]:
+        """One level's part of Eq. 6 over this rank's views and the text t' of each; share: number of ranks, of which
+        it is one.
         """
-        with torch.autocast(z.device.type, enabled=False):
-            divergences = divergence(z, chosen, self.direction, self.tau_a)
+        with torch.autocast(z.log.device.type, enabled=False):
+            divergences = divergence(z, chosen, self.direction)
         term = self.weight * (divergences.sum() * share if self.summed else divergences.mean())
         return term if self.gradient else term.detach()
 

@@ -19,8 +19,8 @@ from hlss.registry import OBJECTIVES
 
 @OBJECTIVES.register("byol")
 class Byol(ObjectiveSpec):
-    """Settings, with the paper's values (§3.2 and 3.3). momentum: of the target at the start, from where it rises to 1;
-    hidden, width: of the projection's and the predictor's two layers.
+    """Settings, with the paper's values ("Implementation details"). momentum: of the target at the start, from where
+    it rises to 1; hidden, width: of the projection's and the predictor's two layers.
     """
 
     name: Literal["byol"] = "byol"
@@ -58,7 +58,7 @@ class ByolObjective(Objective):
 
     @torch.no_grad()
     def after_step(self, encoder: nn.Module, progress: float) -> None:
-        """ξ ← τξ + (1 − τ)θ, τ = 1 − (1 − τ₀)·(cos(πk/K) + 1)/2 (their §3.2)."""
+        """ξ ← τξ + (1 − τ)θ, τ = 1 − (1 − τ₀)·(cos(πk/K) + 1)/2 (their "Implementation details")."""
         share = (1 - self.momentum) * (math.cos(math.pi * progress) + 1) / 2
         pairs = ((self.target_encoder, encoder), (self.target_projection, self.projection))
         for follower, leader in pairs:

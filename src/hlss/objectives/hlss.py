@@ -5,12 +5,12 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F  # noqa: N812 — torch's own name for it
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from hlss.errors import UserError
-from hlss.objectives.alignment import Alignment, BankUse, Direction
+from hlss.objectives.alignment import Alignment, BankUse, Direction, Softmax
 from hlss.objectives.base import Gathered, Given, Objective, ObjectiveSpec, Projected
 from hlss.objectives.contrast import Tau, contrast
 from hlss.objectives.heads import Rows, UnitLinear, random_layer, text_layer
@@ -101,6 +101,7 @@ class HlssObjective(Objective):
         self.bank_use = nn.ModuleDict({level: BankUse(len(texts[level]), spec.window) for level in self.aligned_levels})
         for level in self.aligned_levels:  # not saved: derived from the bank
             self.register_buffer(f"text_{level}", texts[level].detach().clone(), persistent=False)
+        self._last: tuple[Tensor, dict[Level, Tensor]] | None = None  # unit z of the last loss, and its nearest texts
         self.notices = tuple(_notices(spec, given))
 
     def project(self, z: Float[Tensor, "m d"]) -> Projected:
@@ -120,24 +121,37 @@ class HlssObjective(Objective):
         hvc = contrast(by_level, own, self.tau, gathered.rows) if own else {}
         hvc |= contrast(gathered.shared[SHARED], rest, self.tau, gathered.rows) if rest else {}
         terms = {f"hvc/{level}": hvc[level] for level in LEVELS}
-        return terms | {f"ha/{level}": self._alignment(gathered, level) for level in self.aligned_levels}
+        return terms | (self._alignment(gathered) if self.aligned_levels else {})
 
-    def _alignment(self, gathered: Gathered, level: Level) -> Tensor:
-        unit_z, texts = gathered.own["unit_z"], self._text(level)
-        if ALL_Z in gathered.shared:
-            chosen = selected(gathered.shared[ALL_Z], texts, self.selection, gathered.rows)
-        else:
-            chosen = selected(unit_z, texts, self.selection, slice(0, len(unit_z)))
-        return self.ha.term(unit_z, chosen, gathered.share)
+    def _alignment(self, gathered: Gathered) -> dict[str, Tensor]:
+        unit_z = gathered.own["unit_z"]
+        views, chosen = self.ha.softmax(unit_z), self._chosen(gathered, unit_z.detach())
+        return {f"ha/{level}": self.ha.term(views, chosen[level], gathered.share) for level in self.aligned_levels}
+
+    def _chosen(self, gathered: Gathered, unit_z: Float[Tensor, "m d"]) -> dict[Level, Softmax]:
+        """Of the text that each own view is aligned with, by level."""
+        texts = {level: self._text(level) for level in self.aligned_levels}
+        if ALL_Z not in gathered.shared:
+            nearest = self._nearest(unit_z)
+            self._last = unit_z, nearest  # `measures` asks for the same, later
+            return {level: self.ha.softmax(rows)[nearest[level]] for level, rows in texts.items()}
+        every, own = gathered.shared[ALL_Z], gathered.rows
+        return {level: self.ha.softmax(selected(every, rows, self.selection, own)) for level, rows in texts.items()}
+
+    def _nearest(self, unit_z: Float[Tensor, "m d"]) -> dict[Level, Int[Tensor, " m"]]:
+        """Number of each view's nearest text, by level."""
+        return {level: choose(unit_z, self._text(level)) for level in self.aligned_levels}
 
     @torch.no_grad()
     def measures(self, z: Float[Tensor, "m d"]) -> dict[str, float]:
         """Count which texts this rank's views choose; how many are in use, as a perplexity, by level."""
         unit_z, found = F.normalize(z, dim=1), {}
-        for level in self.aligned_levels:
+        same = self._last is not None and torch.equal(self._last[0], unit_z)
+        nearest = self._last[1] if self._last is not None and same else self._nearest(unit_z)
+        for level, choices in nearest.items():
             use = self.bank_use[level]
             assert isinstance(use, BankUse)
-            use.add(choose(unit_z, self._text(level)))
+            use.add(choices)
             found[f"bank_use/{level}"] = use.perplexity
         return found
 

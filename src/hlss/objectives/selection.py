@@ -7,8 +7,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 Selection = Literal["hard", "centred", "balanced", "soft"]
-ROUNDS = 5  # of Sinkhorn's normalisation
-SHARPNESS = 2.0  # of `balanced` and `soft`: inverse temperature, scores being in units of their standard deviation
+# Of Sinkhorn's normalisation. SwAV takes 3, after which texts of crowded views are up to a fifth off equal use
+# (96 views, 128 texts); after 5 they are within 4 %.
+ROUNDS = 5
+# Of `balanced` and `soft`: inverse temperature, scores being in units of their standard deviation. SwAV's (1/ε = 20) is
+# for cosines. No paper's and not tuned: at 2 a view's mixture spreads over about a quarter of random texts.
+SHARPNESS = 2.0
 
 
 def choose(z: Float[Tensor, "m d"], texts: Float[Tensor, "k d"]) -> Int[Tensor, " m"]:

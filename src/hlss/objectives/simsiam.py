@@ -15,8 +15,8 @@ from hlss.registry import OBJECTIVES
 
 @OBJECTIVES.register("simsiam")
 class SimSiam(ObjectiveSpec):
-    """Settings, with the paper's widths (§4.4): of the three layers of the projection, and between the two of the
-    predictor.
+    """Settings, with the paper's widths (§3, "Baseline settings"): of the three layers of the projection, and between
+    the two of the predictor.
     """
 
     name: Literal["simsiam"] = "simsiam"
@@ -32,6 +32,7 @@ class SimSiamObjective(Objective):
 
     def __init__(self, spec: SimSiam, given: Given) -> None:
         super().__init__()
+        # the last norm has weights as any other (the paper says BN); the authors' code gives it none (affine=False)
         self.projection = perceptron((given.dim, *[spec.width] * 3), given.seed, last_norm=True)
         self.predictor = perceptron((spec.width, spec.hidden, spec.width), given.seed + 1)
 

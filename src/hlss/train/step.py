@@ -104,7 +104,10 @@ def _norm_at(z: Tensor, term: Tensor) -> float:
 
 def clipped_norm(parameters: Sequence[Tensor], clip_norm: float | None) -> float:
     """Norm of the whole gradient, clipped to `clip_norm` where one is given. Raises NonFiniteLossError."""
-    norm = float(torch.nn.utils.clip_grad_norm_(parameters, clip_norm if clip_norm is not None else math.inf))
+    total = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+    norm = float(total)
     if not math.isfinite(norm):
         raise NonFiniteLossError(f"gradient norm = {norm}")
+    if clip_norm is not None:
+        torch.nn.utils.clip_grads_with_norm_(parameters, clip_norm, total)
     return norm
