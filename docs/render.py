@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import render_table
+
 HERE = Path(__file__).parent
 _BLOCK = re.compile(r"(<!-- figures (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _LEVELS = ("patch", "slide", "patient")
@@ -31,6 +33,8 @@ def _figures(path: Path) -> str:
     if path.suffix == ".txt":
         return f"```text\n{text}```\n"
     found = json.loads(text)
+    if {"health", "rows"} <= set(found):
+        return render_table.table(found)
     if "judged" in found:
         return _judged(found)
     if "agreement" in found:

@@ -1,16 +1,21 @@
 """What a score on the phantom means, and how near it comes to real stains and nuclei: docs/phantom.md's figures.
 
-    python experiments/phantom/figures.py [--patients 140] [--real ../shared/data/tcga_organs]
+    python experiments/phantom/figures.py [--only signal|scales|beside|sheet] [--real ../shared/data/tcga_organs]
 
-Writes docs/results/phantom_signal.json (what true factors and bare colours tell of the class), docs/results/phantom.txt
-(colours and nuclear sizes beside real ones, where they are at hand) and docs/pictures/phantom.jpg. With --beside FILE
-it also pictures real tiles beside drawn ones; that picture is for the eye and is not to be committed.
+Writes below docs: results/phantom_signal.json (what true factors and bare colours tell of the class),
+results/phantom_scales.json (colours of reads at other resolutions beside area means of reads at 1 µm/px),
+results/phantom.txt and pictures/phantom_beside.png (colours and nuclear sizes beside real ones, where these are at
+hand) and pictures/phantom.jpg. With --beside FILE it also pictures real tiles beside drawn ones; that picture is for
+the eye and is not to be committed.
 """
 
 import argparse
 import json
+import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -23,15 +28,22 @@ from sklearn.preprocessing import StandardScaler
 from hlss.cohorts.base import Cohort
 from hlss.cohorts.manifest import ManifestSpec
 from hlss.cohorts.phantom.factors import FACTORS
-from hlss.cohorts.phantom.spec import PhantomSpec
+from hlss.cohorts.phantom.spec import PhantomSpec, drawn_slides
 from hlss.cohorts.phantom.truth import tile_truths
-from hlss.explain.pictures import show_sheet
-from hlss.jobs.demo import contact_sheet
-from hlss.jobs.provenance import provenance
+from hlss.explain.pictures import blank, save, show_sheet
+from hlss.jobs.demo_pictures import contact_sheet
+from hlss.jobs.provenance import code_version, hardware
 from hlss.jobs.truth import WHOLE_SLIDE
 
 DOCS = Path(__file__).parents[2] / "docs"
 MPP, TILE_PX = 0.5, 224
+AREA_UM2 = (8, 20, 30, 40, 50, 60, 80, 100, 150, 300)
+SIGNAL: dict[str, dict[str, Any]] = {
+    "laboratories as unlike as real ones (stain 1)": {"sites": 5, "seed": 4711},
+    "the demo's (stain 3.5, organ 5)": {"sites": 4, "stain": 3.5, "organ": 5, "seed": 22},
+}
+SCALES = (0.25, 0.5, 0.75, 1.0, 1.5, 1.51, 2.0, 3.0, 4.0, 4.1, 8.0, 16.0, 32.0)
+FIELD_UM, FINE_FIELD_UM = 576, 192
 
 
 def accuracies(features: ndarray, cohort: Cohort, folds: int = 5) -> list[float]:
@@ -49,32 +61,77 @@ def accuracies(features: ndarray, cohort: Cohort, folds: int = 5) -> list[float]
     return [round(100 * value, 1) for value in result]
 
 
-def signal(patients: int) -> dict[str, object]:
-    spec = PhantomSpec(patients=patients, slides=3, side=3, tile_px=96, mpp=1.0, sites=5, seed=4711)
-    cohort = spec.open()
+def facts(**more: str) -> dict[str, str]:
+    """Where figures come from."""
+    command = " ".join(["python experiments/phantom/figures.py", *sys.argv[1:]])
+    return {**more, "command": command, "code": code_version(), "machine": hardware()}
+
+
+def write(name: str, found: dict[str, object]) -> None:
+    (DOCS / "results" / name).write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+    print(json.dumps(found["rows"], indent=1, ensure_ascii=False))
+
+
+def signal(name: str, cohort: Cohort) -> list[dict[str, object]]:
+    """What a linear probe on true factors and on bare colours tells of the class."""
     rows = np.arange(cohort.n_tiles)
     truth = tile_truths(cohort, rows)
     truth = np.where(np.isnan(truth), np.nanmean(truth, axis=0), truth)
-    seen = [number for number, name in enumerate(FACTORS) if name not in WHOLE_SLIDE]
+    seen = [number for number, factor in enumerate(FACTORS) if factor not in WHOLE_SLIDE]
     tiles = (cohort.read_tile(int(row)).reshape(-1, 3).astype(float) for row in rows)
     colours = np.array([np.concatenate([t.mean(axis=0), t.std(axis=0)]) for t in tiles])
     what = {
-        "true factors, all (ceiling)": truth,
+        "true factors, all (reference)": truth,
         "true factors that a tile can show": truth[:, seen],
         "mean and spread of R, G, B (floor)": colours,
     }
-    table = []
-    for name, features in what.items():
+    table: list[dict[str, object]] = []
+    for probed, features in what.items():
         patch, slide, patient = accuracies(features, cohort)
-        table.append({"linear probe on": name, "patch %": patch, "slide %": slide, "patient %": patient})
-    facts = provenance()
-    return {
-        "rows": table,
-        "cohort": f"{patients} patients, 3 slides each, 9 tiles of 96 px at 1 µm/px, 7 classes, seed {spec.seed}",
-        "command": "python experiments/phantom/figures.py",
-        "code": facts["code_version"],
-        "machine": facts["hardware"],
-    }
+        row = {"cohort": name, "linear probe on": probed, "patch %": patch, "slide %": slide, "patient %": patient}
+        table.append(row)
+    return table
+
+
+def signals(patients: int) -> None:
+    rows: list[dict[str, object]] = []
+    for name, settings in SIGNAL.items():
+        rows += signal(name, PhantomSpec(patients=patients, slides=3, side=3, tile_px=96, mpp=1.0, **settings).open())
+    cohorts = f"{patients} patients, 3 slides each, 9 tiles of 96 px at 1 µm/px, 7 classes, seeds 4711 and 22"
+    write("phantom_signal.json", {"rows": rows, **facts(cohorts=cohorts)})
+
+
+def scales() -> None:
+    """Reads of the same fields at other resolutions beside the area mean of the read at 1 µm/px."""
+    source = drawn_slides(PhantomSpec(patients=7, slides=3, sites=6, seed=77).open())
+    fields = np.array([source.read(i, (3000, 5000), FIELD_UM, 1.0) for i in range(21)], dtype=np.float32)
+    table = []
+    for mpp in SCALES:
+        side_px = int((FINE_FIELD_UM if mpp < 1 else FIELD_UM) / mpp)
+        pairs = [
+            (source.read(i, (3000, 5000), side_px, mpp).astype(np.float32), field) for i, field in enumerate(fields)
+        ]
+        means = [brought(found, field[: (px := round(side_px * mpp)), :px]) for found, field in pairs]
+        off = np.array([(found - mean).mean(axis=(0, 1)) for found, mean in means])
+        alike = [np.corrcoef(found.mean(axis=-1).ravel(), mean.mean(axis=-1).ravel())[0, 1] for found, mean in means]
+        read, mean = np.mean([[of.mean(axis=(0, 1)) for of in pair] for pair in means], axis=0)
+        table.append(
+            {
+                "µm/px": mpp,
+                "mean RGB": " ".join(f"{value:.1f}" for value in read),
+                "of the area mean": " ".join(f"{value:.1f}" for value in mean),
+                "a slide deviates by at most": f"{np.abs(off).max():.1f}",
+                "median correlation of pixels": f"{np.median(alike):.2f}",
+            }
+        )
+    write("phantom_scales.json", {"rows": table, **facts(slides="3 of each class, real looks, seed 77")})
+
+
+def brought(found: ndarray, field: ndarray) -> tuple[ndarray, ndarray]:
+    """A read and the reference on the coarser grid of the two, by area means."""
+    shape = min(found.shape[:2], field.shape[:2])
+    first, second = (np.asarray(cv2.resize(of, shape, interpolation=cv2.INTER_AREA)) for of in (found, field))
+    return first, second
 
 
 def haematoxylin(tile: ndarray) -> ndarray:
@@ -96,17 +153,65 @@ def nuclear_areas_um2(tile: ndarray) -> ndarray:
     return areas[(areas > 8) & (areas < 300)]
 
 
-def described(name: str, tiles: list[ndarray]) -> str:
-    means = np.array([tile.reshape(-1, 3).mean(axis=0) for tile in tiles])
-    areas = np.concatenate([nuclear_areas_um2(tile) for tile in tiles])
+def described(name: str, means: ndarray, areas: ndarray) -> str:
     low, middle, high = (np.percentile(means, q, axis=0).round().astype(int).tolist() for q in (5, 50, 95))
     quarter = np.percentile(areas, [25, 50, 75]).round().astype(int).tolist()
-    bins = np.histogram(areas, bins=[8, 20, 30, 40, 50, 60, 80, 100, 150, 300])[0] / len(areas)
-    share = " ".join(f"{100 * value:4.0f}" for value in bins)
+    share = " ".join(f"{100 * value:4.0f}" for value in np.histogram(areas, bins=AREA_UM2)[0] / len(areas))
+    bins = "-".join(str(area) for area in AREA_UM2)
     return (
-        f"{name:22s} {len(tiles):4d} tiles  mean RGB 5 % {low}  50 % {middle}  95 % {high}\n"
-        f"{'':22s} blobs of haematoxylin, µm²: quartiles {quarter}; % in 8-20-30-40-50-60-80-100-150-300: {share}\n"
+        f"{name:22s} {len(means):4d} tiles  mean RGB 5 % {low}  50 % {middle}  95 % {high}\n"
+        f"{'':22s} blobs of haematoxylin, µm²: quartiles {quarter}; % in {bins}: {share}\n"
     )
+
+
+def histograms(sources: dict[str, tuple[ndarray, ndarray]], path: Path) -> None:
+    """Mean colours of tiles and areas of blobs, a curve a source; no pixels."""
+    figure = blank(9, 2.4)
+    axes = [figure.add_axes((0.05 + 0.24 * place, 0.2, 0.2, 0.66)) for place in range(4)]
+    colour_bins, area_bins = np.linspace(60, 255, 27), np.geomspace(AREA_UM2[0], AREA_UM2[-1], 25)
+    for (name, (means, areas)), line in zip(sources.items(), ("-", "--"), strict=False):
+        columns = [
+            *((channel, colour_bins, "rgb"[which]) for which, channel in enumerate(means.T)),
+            (areas, area_bins, "k"),
+        ]
+        for axis, (values, bins, colour) in zip(axes, columns, strict=True):
+            share = 100 * np.histogram(values, bins)[0] / len(values)
+            axis.stairs(share, bins, color=colour, linestyle=line, label=name)
+    for axis, title in zip(axes, ("mean R of a tile", "mean G", "mean B", "blobs of haematoxylin, µm²"), strict=True):
+        axis.set_title(title, fontsize=8)
+        axis.tick_params(labelsize=7)
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[3].set_xscale("log")
+    axes[0].set_ylabel("%", fontsize=7)
+    axes[0].legend(fontsize=7, frameon=False, loc="upper left")
+    save(figure, path)
+
+
+def beside_real(real: Path, picture: Path | None) -> None:
+    """Colours and blobs of drawn tiles, and of real ones where there are any."""
+    tiles = {
+        "drawn": tiles_of(PhantomSpec(patients=42, slides=1, side=4, tile_px=TILE_PX, sites=9, seed=1).open(), 300)
+    }
+    manifest = real / "manifest.csv"
+    if not manifest.exists():
+        print(f"no real images at {real}: nothing is written")
+        return
+    tiles[real.name] = tiles_of(ManifestSpec(path=manifest, tile_px=TILE_PX, mpp=MPP).open(), 300)
+    sources = {
+        name: (colours_of(those), np.concatenate([nuclear_areas_um2(t) for t in those]))
+        for name, those in tiles.items()
+    }
+    text = "".join(described(name, *found) for name, found in sources.items())
+    text += "".join(f"{key}: {value}\n" for key, value in facts().items())
+    (DOCS / "results" / "phantom.txt").write_text(text)
+    print(text)
+    histograms(sources, DOCS / "pictures" / "phantom_beside.png")
+    if picture:
+        show_sheet([those[::40][:7] for those in tiles.values()], ["drawn", "real"], picture)
+
+
+def colours_of(tiles: list[ndarray]) -> ndarray:
+    return np.array([tile.reshape(-1, 3).mean(axis=0) for tile in tiles])
 
 
 def tiles_of(cohort: Cohort, count: int) -> list[ndarray]:
@@ -118,26 +223,24 @@ def main() -> None:
     parser.add_argument("--patients", type=int, default=140)
     parser.add_argument("--real", type=Path, default=Path("../shared/data/tcga_organs"))
     parser.add_argument("--beside", type=Path, help="picture of real tiles beside drawn ones")
+    parser.add_argument("--only", choices=("signal", "scales", "beside", "sheet"))
     options = parser.parse_args()
     warnings.simplefilter("error")
     (DOCS / "pictures").mkdir(exist_ok=True)
-    found = signal(options.patients)
-    (DOCS / "results" / "phantom_signal.json").write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
-    print(json.dumps(found["rows"], indent=1))
-    sheet = PhantomSpec(patients=63, slides=1, side=3, tile_px=128, mpp=1.0, sites=9, seed=2).open()
-    contact_sheet(sheet, DOCS / "pictures" / "phantom.jpg")
-    drawn = tiles_of(PhantomSpec(patients=42, slides=1, side=4, tile_px=TILE_PX, sites=9, seed=1).open(), 300)
-    text = described("drawn", drawn)
-    manifest = options.real / "manifest.csv"
-    if manifest.exists():
-        real = tiles_of(ManifestSpec(path=manifest, tile_px=TILE_PX, mpp=MPP).open(), 300)
-        text += described(options.real.name, real)
-        if options.beside:
-            show_sheet([real[::40][:7], drawn[::40][:7]], ["real", "drawn"], options.beside)
-    else:
-        print(f"no real images at {options.real}: drawn ones only")
-    (DOCS / "results" / "phantom.txt").write_text(text)
-    print(text)
+    parts: dict[str, Callable[[], None]] = {
+        "signal": lambda: signals(options.patients),
+        "scales": scales,
+        "beside": lambda: beside_real(options.real, options.beside),
+        "sheet": sheet,
+    }
+    for name, make in parts.items():
+        if options.only in (None, name):
+            make()
+
+
+def sheet() -> None:
+    drawn = PhantomSpec(patients=63, slides=1, side=3, tile_px=128, mpp=1.0, sites=9, seed=2)
+    contact_sheet(drawn.open(), DOCS / "pictures" / "phantom.jpg")
 
 
 if __name__ == "__main__":

@@ -125,7 +125,8 @@ def table(
 
     Stopped or killed, it goes on with the same command; a run that fails costs that run only. On several GPUs one run
     goes on each; on a CPU runs follow each other unless --workers says otherwise. Writes table.md, table.csv,
-    table.json (with what made every number) and table.png.
+    table.json (with what made every number) and table.png; keeps the results of each run (results: of the table file),
+    which make the same table once the run's folder is gone.
     """
     from hlss.jobs.table import make_table
 

@@ -1,20 +1,13 @@
 """The pages: their figures are those of the committed result files, and their links lead somewhere."""
 
-import importlib.util
 import re
 from pathlib import Path
 
 import pytest
+from rendering import render
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
-
-
-def render():
-    spec = importlib.util.spec_from_file_location("render", ROOT / "docs" / "render.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

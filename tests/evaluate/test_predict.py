@@ -8,7 +8,7 @@ from hlss.errors import UserError
 from hlss.evaluate.fold import by_side
 from hlss.evaluate.knn import Protocol, knn_probabilities
 from hlss.evaluate.neighbours import Neighbours
-from hlss.evaluate.predict import predicted_folds
+from hlss.evaluate.predict import pooled_folds, scored_fold
 from hlss.evaluate.scorer import Row, Scored
 from hlss.evaluate.scores import Predictions
 from hlss.types import Level
@@ -18,8 +18,9 @@ ROWS = [("p", "s", "a", "train"), ("q", "t", "b", "train"), ("r", "u", "a", "tes
 
 
 def predicted(tables, classes=("a", "b", "c"), protocol: Protocol = ONE):
-    folds = [by_side(table, "test") for table in tables]
-    (found,) = predicted_folds(folds, classes, [Neighbours((protocol,))], {"": "mean"}).values()
+    scorers = [Neighbours((protocol,))]
+    folds = [scored_fold(by_side(table, "test"), classes, scorers, {"": "mean"}) for table in tables]
+    (found,) = pooled_folds(folds).values()
     (draw,) = found.draws
     return draw
 
@@ -84,12 +85,12 @@ class Coarse:
 def test_scorer_of_slides_and_patients_is_taken_as_it_is(cohort_table):
     tables = [cohort_table(range(6), range(6 + 3 * i, 9 + 3 * i), method="m", fold=i) for i in range(2)]
     passed = []
-    found = predicted_folds(
-        [by_side(table, "test") for table in tables],
-        ("a", "b", "c"),
-        [Coarse()],
-        {"": "mean", "-released": "released"},
-        lambda: passed.append(1),
+    scorings = {"": "mean", "-released": "released"}
+    found = pooled_folds(
+        [
+            scored_fold(by_side(table, "test"), ("a", "b", "c"), [Coarse()], scorings, lambda: passed.append(1))
+            for table in tables
+        ]
     )
     ((row, coarse),) = found.items()
     assert (row.name, row.scoring) == ("coarse", None)

@@ -196,7 +196,7 @@ def test_external_cohort(cohort_table):
 
 
 def test_prompts_are_checked_before_anything_is_scored(cohort_table, monkeypatch):
-    monkeypatch.setattr("hlss.evaluate.evaluation.predicted_folds", None)
+    monkeypatch.setattr("hlss.evaluate.evaluation.scored_fold", None)
     few = ClassPrompts({"a": np.ones(6, dtype=np.float32)})
     with pytest.raises(UserError, match="no prompts of class b, c"):
         evaluate(two_folds(cohort_table, method="m"), EvaluateSpec(**FAST), prompts=[few, few])

@@ -1,9 +1,10 @@
 """`hlss table`: what is missing is run, killed or failed it goes on, and its figures are those of its embeddings."""
 
 import csv
-import json
+import fcntl
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from small_table import BASE, silent, write_small_table
 from typer.testing import CliRunner
 
 from hlss.cli import app, main
@@ -21,69 +23,93 @@ from hlss.embedding_table import EmbeddingTable
 from hlss.errors import UserError
 from hlss.jobs import table_runs, table_side_by_side
 from hlss.jobs.table import make_table
-from hlss.jobs.table_runs import facts_of, make_runs
+from hlss.jobs.table_folder import facts_of
+from hlss.jobs.table_results import Results
+from hlss.jobs.table_runs import make_runs
 from hlss.jobs.table_side_by_side import Place, places
 from hlss.jobs.table_spec import planned, read_table
 
-BASE = {
-    "name": "base",
-    "cohort": {"name": "phantom", "patients": 8, "slides": 1, "side": 2, "tile_px": 32, "classes": 2},
-    "split": {"kind": "kfold", "folds": 2},
-    "batches": {"patients": 2, "slides": 1, "patches": 2, "views": 2},
-    "loader": {"workers": 0},
-    "encoder": {"name": "timm", "architecture": "resnet10t", "input_px": 32, "dim": 8},
-    "language": {"bank": "general_he", "text": {"name": "random", "dim": 8}},
-    "objective": "hidisc",
-    "train": {"steps": 3, "precision": "fp32", "checkpoint_every": 1, "log_every": 1},
-    "evaluate": {"protocols": ["small"], "k": {"small": 3}, "resamples": 100},
-}
+MOMENTS = random.Random(4)  # when tables are killed
 
 
 @pytest.fixture
 def table(tmp_path):
-    """A table file of two methods, two folds of one cohort."""
-    (tmp_path / "base.yaml").write_text(yaml.safe_dump({**BASE, "cache": str(tmp_path / "cache")}))
-    (tmp_path / "hidisc.yaml").write_text("base: base.yaml\nname: hidisc\n")
-    (tmp_path / "hlss.yaml").write_text("base: base.yaml\nname: hlss\nobjective: { name: hlss }\n")
-    rows = "rows: [{ experiment: hidisc.yaml, label: HiDisc }, { experiment: hlss.yaml, label: HLSS }]\n"
-    (tmp_path / "table.yaml").write_text(f"title: Small\npaper: table1\n{rows}")
-    return tmp_path / "table.yaml"
+    return write_small_table(tmp_path)
 
 
-def silent(line):
-    pass
+@pytest.fixture(scope="module")
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)  # as every process that is killed has: other threads, other bits
+    yield
+    torch.set_num_threads(before)
 
 
-def killed(table, out, lines):
-    """Run the table in a process of its own and kill it once it has said so many lines."""
-    command = [sys.executable, "-c", "from hlss.cli import main; main()", "table", str(table)]
-    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
-    command += ["--folds", "0", "--out", str(out)]
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
-        for _ in range(lines):
-            process.stderr.readline()
-        time.sleep(random.Random(lines).uniform(0, 0.2))
-        process.send_signal(signal.SIGKILL)
-        return process.wait(timeout=120)
-
-
-def test_killed_and_started_again_it_gives_the_same_table(table, tmp_path, capsys):
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, one_thread):
+    """A table that nothing befell, and how many lines it said."""
     said = []
-    whole = make_table([table], out=tmp_path / "whole", folds="0", say=said.append).parent
-    moment = random.Random(table.parent.name).randint(1, len(said))
-    assert killed(table, tmp_path / "out", moment) == -signal.SIGKILL
-    again = make_table([table], out=tmp_path / "out", folds="0", say=silent).parent
+    table = write_small_table(tmp_path_factory.mktemp("whole"))
+    return make_table([table], out=table.parent / "out", folds="0", say=said.append).parent, len(said)
+
+
+def begun(table, out, *more):
+    """The table in a process of its own."""
+    command = [sys.executable, "-c", "from hlss.cli import main; main()", "table", str(table), "--folds", "0"]
+    command += ["--out", str(out), *more]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+
+
+def kill(process):
+    process.send_signal(signal.SIGKILL)
+    assert process.wait(timeout=120) == -signal.SIGKILL
+
+
+def is_the_same(again, whole):
+    """Bytes, but for how long a run took, and the code version: someone may commit while tests run."""
     for name in ("table.csv", "table.md"):
-        assert (again / name).read_bytes() == (whole / name).read_bytes()
-    made = [run for row in json.loads((again / "table.json").read_text())["rows"] for run in row["runs"]]
-    assert len(made) == 2
-    assert all({"code_version", "hardware", "data_hash", "time"} <= set(run["provenance"]) for run in made)
-    assert (again / "table.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
-    capsys.readouterr()
-    said = []
-    make_table([table], out=tmp_path / "out", folds="0", say=said.append)
-    assert said[0] == "2 runs, 2 of them made already"
-    assert capsys.readouterr().out.strip() == (again / "table.md").read_text().strip()
+        assert but_for_when(again / name) == but_for_when(whole / name)
+
+
+def but_for_when(path):
+    text = path.read_text()
+    if path.suffix == ".md":
+        return re.sub(r"\(median\) [\d.]+|Made by code [^;]+", "", text)
+    return [{**row, "minutes": ""} for row in csv.DictReader(text.splitlines())]
+
+
+@pytest.mark.parametrize("part", [MOMENTS.random() for _ in range(3)])
+def test_killed_and_started_again_it_gives_the_same_table(table, tmp_path, whole, part, one_thread):
+    with begun(table, tmp_path / "out") as process:
+        for _ in range(1 + int(part * whole[1])):
+            process.stderr.readline()
+        time.sleep(0.2 * part)
+        kill(process)
+    is_the_same(make_table([table], out=tmp_path / "out", folds="0", say=silent).parent, whole[0])
+
+
+def test_killed_with_runs_side_by_side_it_gives_the_same_table(table, tmp_path, whole, one_thread):
+    """Both runs are under way when their table is killed; they stop by themselves, and let go of their folders."""
+    runs = tmp_path / "out" / "runs"
+    with begun(table, tmp_path / "out", "--workers", "2") as process:
+        while not list(runs.glob("*/checkpoints/step-00000000")) and process.poll() is None:
+            time.sleep(0.05)
+        time.sleep(0.3 * MOMENTS.random())
+        kill(process)
+    for lock in runs.glob("*/.lock"):
+        with lock.open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+    is_the_same(make_table([table], out=tmp_path / "out", folds="0", say=silent).parent, whole[0])
+
+
+def test_made_already_it_is_only_shown(whole, capsys):
+    out, said = whole[0], []
+    before = (out / "table.md").read_text()
+    make_table([out.parent / "table.yaml"], out=out, folds="0", say=said.append)
+    assert said == ["2 runs, 2 of them made already"]
+    assert capsys.readouterr().out.strip() == (out / "table.md").read_text().strip() == before.strip()
+    assert (out / "table.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
 
 def figures_are_those_of_the_embeddings(out):
@@ -150,7 +176,7 @@ def test_a_run_that_fails_costs_that_run_only(table, tmp_path, monkeypatch, caps
     figures_are_those_of_the_embeddings(out)
     assert "not complete" not in (out / "table.md").read_text()
     assert not (out / "runs" / "hlss-seed0-fold0" / "failed.txt").exists()
-    (tmp_path / "base.yaml").write_text(yaml.safe_dump({**BASE, "seed": 3, "train": {"steps": 4}}))
+    (tmp_path / "base.yaml").write_text(yaml.safe_dump({**BASE, "seed": 3, "train": {"steps": 3}}))
     with pytest.raises(UserError, match="4 run folders hold other settings") as refused:
         make_table([table], out=out, say=silent)
     assert str(out / "runs" / "hidisc-seed0-fold1") in str(refused.value)
@@ -174,16 +200,19 @@ def test_processes_side_by_side_fail_alone(table, tmp_path, monkeypatch):
     (tmp_path / "broken.yaml").write_text("base: hlss.yaml\nname: broken\nencoder: { dim: 16 }\n")
     spec, _ = read_table([tmp_path / "hidisc.yaml", tmp_path / "broken.yaml"], {"folds": (1,)})
     plan, said = planned(spec, tmp_path / "runs", []), []
-    failures = make_runs(plan, said.append, [Place("here", {}), Place("there", {})])
+    results = Results(folder=tmp_path / "results", starts=tmp_path / "runs")
+    failures = make_runs(plan, results, said.append, [Place("here", {}), Place("there", {})])
     assert list(failures) == [tmp_path / "runs" / "broken-seed0-fold1"]
     (why,) = failures.values()
     assert "text of level patch has 8 dimensions, image features have 16" in why
     assert "\n" not in why
     assert facts_of(plan[0].experiment)["config_hash"] == plan[0].experiment.hash
     assert facts_of(plan[1].experiment) is None
+    assert results.of(plan[0].experiment).config_hash == plan[0].experiment.hash
+    assert results.of(plan[1].experiment) is None
     begun = [line for line in said if line.startswith("run ")]
     assert [line.split(":")[0] for line in begun] == ["run 1 of 2, here", "run 2 of 2, there"]
-    assert any("training 3 steps" in line or line.lstrip().startswith(f"{plan[0]}: step") for line in said)
+    assert any("training 2 steps" in line or line.lstrip().startswith(f"{plan[0]}: step") for line in said)
     assert len(list((tmp_path / "cache" / "packs").iterdir())) == 1
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hlss.evaluate.paper import PAPER
-from hlss.jobs.table_scores import health
+from hlss.jobs.table_results import health
 from hlss.types import LEVELS
 
 PRINTED = """supervised 88.9 89.0 93.9 · simclr 81.0 82.1 87.8 · simsiam 80.3 81.4 86.0 · byol 83.5 84.3 90.5 ·

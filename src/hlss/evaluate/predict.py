@@ -11,6 +11,22 @@ from hlss.types import LEVELS, Level
 
 
 @dataclass(frozen=True, eq=False)
+class ScoredFold:
+    """A fold and what every scorer found in it: all that results are made of. rows: of each row its draws.
+
+    patients: those who were asked; bank_size, fewest_patients, notices: as of the fold.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    bank_size: int
+    fewest_patients: int
+    patients: tuple[str, ...]
+    notices: tuple[str, ...]
+    rows: Mapping[Row, tuple[Scored, ...]]
+
+
+@dataclass(frozen=True, eq=False)
 class Predicted:
     """Of one method, seed and row: predictions by level of each draw, folds pooled; what was fitted, and notices."""
 
@@ -19,30 +35,44 @@ class Predicted:
     notices: tuple[str, ...]
 
 
-def predicted_folds(
-    folds: Sequence[Fold],
+def scored_fold(
+    fold: Fold,
     classes: tuple[str, ...],
     scorers: Sequence[Scorer],
     scorings: Mapping[str, Scoring],
     passed: Callable[[], None] = lambda: None,
-) -> dict[Row, Predicted]:
-    """Predictions of one method and seed, by row. passed: is called after each fold and scorer.
+) -> ScoredFold:
+    """What these scorers find in a fold. passed: is called after each.
 
     scorings: by what they add to a row's name; one that predicts slides and patients itself has no such rows.
-    A level that is missing in a fold is empty. Raises UserError as `Fold.opened`, the scorers and `pooled` do.
+    Raises UserError as `Fold.opened` and the scorers do.
     """
-    found: dict[Row, list[list[Scored]]] = {}  # folds, of each the draws
-    for fold in folds:
-        task = fold.opened(classes)
-        of_fold: dict[Row, list[Scored]] = {}
-        for scorer in scorers:
-            for scored in scorer.score(task):
-                for complete in _with_slides_and_patients(scored, task, scorings):
-                    of_fold.setdefault(complete.row, []).append(complete)
-            passed()
-        for row, draws in of_fold.items():
-            found.setdefault(row, []).append(draws)
-    return {row: _pooled(parts, [fold.name for fold in folds], len(classes)) for row, parts in found.items()}
+    task = fold.opened(classes)
+    rows: dict[Row, list[Scored]] = {}
+    for scorer in scorers:
+        for scored in scorer.score(task):
+            for complete in _with_slides_and_patients(scored, task, scorings):
+                rows.setdefault(complete.row, []).append(complete)
+        passed()
+    return ScoredFold(
+        fold.name,
+        classes,
+        fold.bank_size,
+        fold.fewest_patients,
+        tuple(fold.patients_asked.tolist()),
+        fold.notices,
+        {row: tuple(draws) for row, draws in rows.items()},
+    )
+
+
+def pooled_folds(folds: Sequence[ScoredFold]) -> dict[Row, Predicted]:
+    """Predictions of one method and seed, by each row that all folds have.
+
+    A level that is missing in a fold is empty. Raises UserError as `pooled` does.
+    """
+    names, classes = [fold.name for fold in folds], len(folds[0].classes)
+    rows = [row for row in folds[0].rows if all(row in fold.rows for fold in folds)]
+    return {row: _pooled([fold.rows[row] for fold in folds], names, classes) for row in rows}
 
 
 def _with_slides_and_patients(scored: Scored, task: Task, scorings: Mapping[str, Scoring]) -> Iterator[Scored]:

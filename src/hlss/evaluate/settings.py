@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 from pydantic import Field, PositiveInt
 
 from hlss.config import Part
 from hlss.errors import UserError
-from hlss.evaluate.fold import Fold
-from hlss.evaluate.knn import PAPER, SMALL, Protocol
+from hlss.evaluate.knn import PAPER, SMALL
+from hlss.evaluate.knn import Protocol as NearestProtocol
 from hlss.evaluate.neighbours import Neighbours
 from hlss.evaluate.probe import FewShot, Probe
 from hlss.evaluate.scorer import Scorer
@@ -20,6 +20,18 @@ from hlss.evaluate.zero_shot import ZeroShot
 PROTOCOLS = {"paper": PAPER, "small": SMALL}
 ProtocolName = Literal["paper", "small"]
 Further = Literal["probe", "few-shot", "retrieval", "mean-probe"]
+
+
+@runtime_checkable
+class Bank(Protocol):
+    """What of a fold says which scorers are possible: labelled patches, and patients of the smallest class."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def bank_size(self) -> int: ...
+    @property
+    def fewest_patients(self) -> int: ...
 
 
 class EvaluateSpec(Part):
@@ -57,11 +69,11 @@ class EvaluateSpec(Part):
         other: Scoring = "mean" if self.scoring == "released" else "released"
         return {"": self.scoring, **({f"-{other}": other} if self.compare_scoring else {})}
 
-    def protocol(self, name: ProtocolName) -> Protocol:
+    def protocol(self, name: ProtocolName) -> NearestProtocol:
         """The protocol of this name, with its k as set here."""
         return replace(PROTOCOLS[name], k=self.k.get(name, PROTOCOLS[name].k))
 
-    def scorers(self, folds: Sequence[Fold], prompts: bool) -> tuple[list[Scorer], list[str]]:
+    def scorers(self, folds: Sequence[Bank], prompts: bool) -> tuple[list[Scorer], list[str]]:
         """All that is asked for and possible on every fold, and what to say of the rest.
 
         Raises UserError where something asked for by name is not possible, or nothing is.
@@ -83,7 +95,7 @@ class EvaluateSpec(Part):
                 notices += said
         return [*found, *([ZeroShot()] if prompts else [])], notices
 
-    def _protocols(self, folds: Sequence[Fold], prompts: bool) -> tuple[list[Protocol], list[str]]:
+    def _protocols(self, folds: Sequence[Bank], prompts: bool) -> tuple[list[NearestProtocol], list[str]]:
         """Protocols of nearest neighbours whose k no bank is too small for, and what to say of the others."""
         smallest, where = min((fold.bank_size, fold.name) for fold in folds)
         usual = [self.protocol(name) for name in self.protocols or PROTOCOLS]  # type: ignore[arg-type]
@@ -106,7 +118,7 @@ class EvaluateSpec(Part):
             for protocol in too_large
         ]
 
-    def _few_shot(self, folds: Sequence[Fold]) -> tuple[FewShot, list[str]]:
+    def _few_shot(self, folds: Sequence[Bank]) -> tuple[FewShot, list[str]]:
         """With the numbers of patients that every class of every bank has, and what to say of the others."""
         fewest, where = min((fold.fewest_patients, fold.name) for fold in folds)
         shots = sorted(set(self.shots))

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from hlss.config import Part, read_settings, validate
 from hlss.encoders.base import aligned
+from hlss.encoders.specs import TextSpec
 from hlss.errors import UserError
 from hlss.evaluate.fold import ClassPrompts
 from hlss.experiment import Experiment
@@ -46,16 +47,20 @@ def prompts_of(tables: Sequence[Path], sentences: Mapping[str, Sequence[str]]) -
         if not (run / "config.yaml").exists():
             fix = "Zero-shot wants a table in its run's folder: RUN/embeddings/NAME, as `hlss embed` writes it."
             raise UserError("no run beside this table, so no text tower", where=table, fix=fix)
-    found = {run: _prompts_of_run(run / "config.yaml", sentences) for run in dict.fromkeys(runs)}
+    settings = {run: read_settings(run / "config.yaml", Experiment) for run in dict.fromkeys(runs)}
+    found = {run: prompts_of_run(experiment, sentences) for run, experiment in settings.items()}
     return [found[run] for run in runs]
 
 
-def _prompts_of_run(config: Path, sentences: Mapping[str, Sequence[str]]) -> ClassPrompts:
-    experiment = read_settings(config, Experiment)
+def prompts_of_run(experiment: Experiment, sentences: Mapping[str, Sequence[str]]) -> ClassPrompts:
+    """Rows of these sentences by the text tower that goes with the image tower, whatever text the run was trained with
+    (of random vectors, say), and where it has none, by that text. Raises UserError where there is neither.
+    """
     language = experiment.language
-    spec = (None if language is None else language.text) or experiment.encoder.text()
+    spec: TextSpec | None = experiment.encoder.text() or (None if language is None else language.text)
     if spec is None:
-        raise UserError("this run has no text tower", where=config, fix="Leave out this table, or --prompts.")
+        fix = "Leave out this table, or the prompts."
+        raise UserError("this run has no text tower", where=experiment.name, fix=fix)
     tower = spec.build()
     groups = {Level.PATCH: [list(texts) for texts in sentences.values()]}
     rows = encode(groups, tower, experiment.cache / "texts")[Level.PATCH].numpy()

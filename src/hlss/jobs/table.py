@@ -6,10 +6,13 @@ from pathlib import Path
 from hlss.errors import UserError
 from hlss.files import replacing, write_json
 from hlss.jobs.setup import Say
+from hlss.jobs.table_files import as_json, comma_separated
+from hlss.jobs.table_folder import refuse_others
 from hlss.jobs.table_picture import show_table
-from hlss.jobs.table_runs import facts_of, make_runs, refuse_others
+from hlss.jobs.table_results import Results, kept
+from hlss.jobs.table_runs import make_runs
 from hlss.jobs.table_scores import Scores, rows_of, score
-from hlss.jobs.table_show import as_json, comma_separated, markdown
+from hlss.jobs.table_show import markdown
 from hlss.jobs.table_side_by_side import Failures, places
 from hlss.jobs.table_spec import Planned, TableSpec, compared, planned, read_table
 from hlss.jobs.train import say_once
@@ -36,19 +39,28 @@ def make_table(
     numbers = {"seeds": _numbers("--seeds", seeds), "folds": _numbers("--folds", folds), "against": against or None}
     spec, usual = read_table(paths, {name: value for name, value in numbers.items() if value is not None})
     folder = out or usual
-    runs = spec.runs if spec.runs is not None and out is None else folder / "runs"
+    shared = {} if out is not None else {"runs": spec.runs, "results": spec.results}
+    runs, kept_in = (shared.get(name) or folder / name for name in ("runs", "results"))
     plan = planned(spec, runs, overrides)
     references = compared(spec, plan)
     refuse_others(plan)
-    todo = [one for one in plan if facts_of(one.experiment) is None] if run else []
+    results = Results(folder=kept_in, starts=runs, prompts=_prompts(spec))
+    todo = [one for one in plan if not results.made(one.experiment)] if run else []
     say(f"{len(plan)} runs, {len(plan) - len(todo)} of them made already" if run else f"{len(plan)} runs, making none")
-    failures = make_runs(todo, say, places(workers))
-    rows = rows_of(plan, failures)
-    path = _written(spec, score(rows, references, runs, say), references, folder)
+    failures = make_runs(todo, results, say, places(workers))
+    found = kept(plan, results, say)
+    scores = score(rows_of(plan, found, failures), references, found, results)
+    path = _written(spec, scores, references, folder)
     print(path.read_text())
     if run:
         _refuse_incomplete(plan, failures, path)
     return path
+
+
+def _prompts(spec: TableSpec) -> dict[str, list[str]] | None:
+    from hlss.jobs.class_prompts import read_prompts  # towers: seconds to import, only where asked for
+
+    return None if spec.prompts is None else read_prompts(spec.prompts)
 
 
 def _written(spec: TableSpec, scores: Scores, references: Sequence[str], folder: Path) -> Path:

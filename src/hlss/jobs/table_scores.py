@@ -1,38 +1,20 @@
-"""From finished runs to the scores of a table: rows side by side, the start beside them, differences, health."""
+"""From results of runs to the scores of a table: rows side by side, the start beside them, differences, health."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
-from numpy import ndarray
 
-from hlss.embedding_table import EmbeddingTable
 from hlss.errors import UserError
-from hlss.evaluate.evaluation import Evaluation, Result, evaluate
-from hlss.evaluate.health import effective_rank
-from hlss.files import digest, file_digest
-from hlss.jobs.setup import Say
-from hlss.jobs.table_runs import LAST, embed_start, facts_of
+from hlss.evaluate.predict import ScoredFold
+from hlss.evaluate.results import Evaluation, Result, Run, evaluation_of
+from hlss.jobs.table_results import Health, Results, RunResult
 from hlss.jobs.table_side_by_side import Failures
 from hlss.jobs.table_spec import START, Planned
-from hlss.train.checkpoint import ENCODER_FILE
 
-Key = tuple[str, str]  # method, protocol
-
-
-@dataclass(frozen=True)
-class Health:
-    """Of test features, meaned over runs. rank: effective rank (RankMe), at most dim; spread: √d times the mean over
-    dimensions of the standard deviation of unit features (Chen and He 2021), near 1 where they fill the sphere. Of
-    a full collapse rank is 1 and spread 0.
-    """
-
-    rank: float
-    spread: float
-    dim: int
+Found = Mapping[Path, RunResult]  # by run folder
 
 
 @dataclass(frozen=True)
@@ -45,22 +27,48 @@ class Row:
     seeds: tuple[int, ...]
     missing: Mapping[str, str]
 
+    def runs_in(self, found: Found) -> tuple[Planned, ...]:
+        """Those that are there."""
+        return tuple(run for run in self.runs if run.folder in found)
+
+
+@dataclass(frozen=True)
+class MadeBy:
+    """What runs were made with. banks: fingerprints; minutes: median of the runs, all their sessions."""
+
+    banks: tuple[str, ...]
+    precisions: tuple[str, ...]
+    threads: tuple[str, ...]
+    minutes: float | None
+
 
 @dataclass(frozen=True)
 class Scores:
     """rows: those of the table; starts: label of each row's start; evaluations: by what the others are compared with
-    (its label), the same scores with other differences; health: by label.
+    (its label), the same scores with other differences; health: by label; found: what each run's folder gave.
     """
 
     rows: tuple[Row, ...]
     starts: Mapping[str, str]
     evaluations: Mapping[str, Evaluation]
     health: Mapping[str, Health]
+    found: Found
 
     @property
     def evaluation(self) -> Evaluation:
         """Any of them: without its differences all are the same."""
         return next(iter(self.evaluations.values()))
+
+    def made_by(self, labels: Sequence[str]) -> MadeBy:
+        """Of all runs of these rows that are there."""
+        runs = [self.found[run.folder] for row in self.rows if row.label in labels for run in row.runs_in(self.found)]
+        minutes = [run.made["seconds"] / 60 for run in runs]
+        return MadeBy(
+            _known(run.provenance.get("bank_fingerprint") for run in runs),
+            _known(run.provenance.get("precision") for run in runs),
+            _known(run.made.get("threads") for run in runs),
+            float(np.median(minutes)) if minutes else None,
+        )
 
     def result(self, label: str, protocol: str) -> Result | None:
         """Of a row (or start) under a protocol; None where no seed of it is complete."""
@@ -72,34 +80,42 @@ class Scores:
         return _find(self.evaluations[against], label, protocol)
 
 
-def rows_of(plan: Sequence[Planned], failures: Failures) -> tuple[Row, ...]:
+def rows_of(plan: Sequence[Planned], found: Found, failures: Failures) -> tuple[Row, ...]:
     """The rows in their order, and what each lacks."""
-    found = []
+    rows = []
     for label in dict.fromkeys(run.label for run in plan):
         runs = tuple(run for run in plan if run.label == label)
-        lacking = [run for run in runs if facts_of(run.experiment) is None]
+        lacking = [run for run in runs if run.folder not in found]
         seeds = tuple(dict.fromkeys(run.seed for run in runs if run.seed not in {other.seed for other in lacking}))
         missing = {str(run): failures.get(run.folder, "not run yet") for run in lacking}
-        found.append(Row(label, runs[0].experiment.name, runs, seeds, missing))
-    return tuple(found)
+        rows.append(Row(label, runs[0].experiment.name, runs, seeds, missing))
+    return tuple(rows)
 
 
-def score(rows: Sequence[Row], against: Sequence[str], starts_in: Path, say: Say) -> Scores:
+def score(rows: Sequence[Row], against: Sequence[str], found: Found, results: Results) -> Scores:
     """Score every row by the seeds that have all their folds. Raises UserError where there is none yet."""
     used = [run for row in rows for run in row.runs if run.seed in row.seeds]
     if not used:
         reasons = "; ".join(f"{run}: {why}" for row in rows for run, why in list(row.missing.items())[:1])
         raise UserError(f"no row is complete: {reasons}", fix="Run the same command again.")
     starts = _start_labels(used)
-    tables = list(_tables(used, starts, starts_in, say))
-    spec = used[0].experiment.evaluate
-    references = dict.fromkeys([*against, *starts.values()])
-    present = {run.label for run in used} | set(starts.values())
+    entries = list(_entries(used, starts, found, results))
+    folds: dict[str, dict[Run, list[ScoredFold]]] = {}
+    for entry in entries:
+        folds.setdefault(entry.label, {}).setdefault((entry.seed, None), []).append(entry.result.fold.fold())
+    _refuse_other_classes(entries)
+    spec, zero_shot = used[0].experiment.evaluate, results.prompts is not None
+    _, notices = spec.scorers(
+        [fold for runs in folds.values() for of_run in runs.values() for fold in of_run], zero_shot
+    )
+    tables = [entry.facts for entry in entries]
+    references = [name for name in dict.fromkeys([*against, *starts.values()]) if name in folds]
     return Scores(
         rows=tuple(rows),
         starts=starts,
-        evaluations={name: evaluate(tables, spec, name, say=say) for name in references if name in present},
-        health=_health(tables),
+        evaluations={name: evaluation_of(folds, spec, name, notices=notices, tables=tables) for name in references},
+        health=_health(entries),
+        found=found,
     )
 
 
@@ -111,51 +127,59 @@ def _start_labels(runs: Sequence[Planned]) -> dict[str, str]:
     return {run.label: kinds[run.start] for run in runs}
 
 
-def _tables(runs: Sequence[Planned], starts: Mapping[str, str], starts_in: Path, say: Say) -> Iterator[EmbeddingTable]:
-    """Starts first, one of each seed and fold; equal weights are embedded once."""
+@dataclass(frozen=True)
+class _Entry:
+    """A result under the label of its line, of the seed and fold it stands for (a start is the same for all seeds)."""
+
+    label: str
+    seed: int
+    fold: int
+    result: RunResult
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """Where its features come from."""
+        return {**self.result.embedded, "method": self.label, "seed": self.seed, "fold": self.fold}
+
+
+def _entries(runs: Sequence[Planned], starts: Mapping[str, str], found: Found, results: Results) -> Iterator[_Entry]:
+    """Starts first, one of each seed and fold."""
     seen: set[tuple[str, int, int]] = set()
     for run in runs:
-        key = (starts[run.label], run.seed, run.fold)
-        if key not in seen:
+        key, name = (starts[run.label], run.seed, run.fold), found[run.folder].start
+        if key not in seen and name is not None:
             seen.add(key)
-            yield _named(_start_of(run, starts_in, say), starts[run.label], run)
+            yield _Entry(*key, results.start(name))
     for run in runs:
-        yield _named(EmbeddingTable.read(run.folder / "embeddings" / LAST), run.label, run)
+        yield _Entry(run.label, run.seed, run.fold, found[run.folder])
 
 
-def _start_of(run: Planned, starts_in: Path, say: Say) -> EmbeddingTable:
-    weights = run.folder / "checkpoints" / "step-00000000" / ENCODER_FILE
-    folder = starts_in / f"{START}-{digest([file_digest(weights), run.start, run.fold])}"
-    if not folder.is_dir():
-        say(f"embedding the start of seed {run.seed}, fold {run.fold}")
-        embed_start(run.experiment, folder, say)
-    return EmbeddingTable.read(folder)
+def _refuse_other_classes(entries: Sequence[_Entry]) -> None:
+    first = entries[0].result.fold.classes
+    for entry in entries:
+        if entry.result.fold.classes != first:
+            here = ", ".join(entry.result.fold.classes)
+            fix = "Rows of a table share their cohort's classes."
+            raise UserError(f"classes are {here}, those of other rows {', '.join(first)}", where=entry.label, fix=fix)
 
 
-def _named(table: EmbeddingTable, label: str, run: Planned) -> EmbeddingTable:
-    """Under the row's label, and of the run's seed (a start is the same for all)."""
-    facts: dict[str, Any] = {**table.provenance, "method": label, "seed": run.seed, "fold": run.fold}
-    return replace(table, provenance=facts)
-
-
-def _health(tables: Sequence[EmbeddingTable]) -> dict[str, Health]:
+def _health(entries: Sequence[_Entry]) -> dict[str, Health]:
+    """Means over seeds and folds."""
     found: dict[str, list[Health]] = {}
-    for table in tables:
-        found.setdefault(table.provenance["method"], []).append(health(table.features[table["side"] == "test"]))
+    for entry in entries:
+        found.setdefault(entry.label, []).append(entry.result.health)
     return {
         label: Health(
-            float(np.mean([one.rank for one in every])), float(np.mean([one.spread for one in every])), every[0].dim
+            rank=float(np.mean([one.rank for one in every])),
+            spread=float(np.mean([one.spread for one in every])),
+            dim=every[0].dim,
         )
         for label, every in found.items()
     }
 
 
-def health(z: Float[ndarray, "n d"]) -> Health:
-    """Of these features."""
-    rows = z.astype(np.float64)
-    unit = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
-    dim = z.shape[1]
-    return Health(effective_rank(z), float(np.sqrt(dim) * unit.std(axis=0).mean()), dim)
+def _known(values: Iterable[Any]) -> tuple[str, ...]:
+    return tuple(sorted({str(value) for value in values if value is not None}))
 
 
 def _find(evaluation: Evaluation, label: str, protocol: str) -> Result | None:

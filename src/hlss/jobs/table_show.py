@@ -1,50 +1,110 @@
-"""A table as Markdown, CSV and JSON."""
+"""A table as Markdown."""
 
-import csv
-import io
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+import re
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from hlss.evaluate.evaluation import Result
+import numpy as np
+
 from hlss.evaluate.intervals import FEWEST_PATIENTS, Difference, Interval
 from hlss.evaluate.paper import PAPER, PaperTable
-from hlss.jobs.provenance import provenance
-from hlss.jobs.table_runs import facts_of
-from hlss.jobs.table_scores import Row, Scores
+from hlss.evaluate.results import Result
+from hlss.jobs.table_scores import Scores
 from hlss.jobs.table_spec import START, TableSpec
 from hlss.types import LEVELS, Level
 
 _NONE = "–"
-_COLUMNS = (
-    *("table", "protocol", "k", "method", "experiment", "level", "measure", "value", "low", "high", "n", "patients"),
-    *("seeds", "folds", "paper_percent", "rank", "spread"),
-)
-_OF_DIFFERENCE = ("mean", "low", "high", "detectable")
+_FEW_SHOT = re.compile(r"few-shot-(\d+)(.*)")  # protocol: patients of each class, what its scoring adds
 
 
 def markdown(spec: TableSpec, scores: Scores, against: Sequence[str]) -> str:
-    """The whole table, for a reader: no figure in it depends on when or how often it was made."""
+    """The whole table, for a reader: no figure in it but the minutes depends on when or how often it was made."""
     paper = paper_of(spec)
     lines = [f"# {spec.title}", "", *([f"Each run: {spec.budget}.", ""] if spec.budget else [])]
-    for protocol in protocols(scores):
-        some = next(r for r in scores.evaluation.results if r.protocol == protocol)
-        levels = [level for level in LEVELS if some.metrics[level]["n"]]
-        k = "" if some.k is None else f" (k = {some.k})"
-        units = ", ".join(f"{some.metrics[level]['n']} {level}" for level in levels)
-        lines += [f"## Protocol {protocol}{k}", "", f"Accuracy % [95 % interval], mean over seeds; units: {units}.", ""]
-        lines += _grid(_accuracies(scores, protocol, levels, paper))
-        for reference in (*against, START):
-            found = _differences(scores, protocol, levels, reference)
-            if len(found) > 1:
-                lines += [f"Accuracy less that of {reference}, points, paired by patient:", "", *_grid(found)]
+    for first in protocols(scores):
+        alike = _alike(first, protocols(scores))
+        if len(alike) == 1:
+            lines += _section(scores, first, paper, against)
+        elif first == alike[0]:
+            lines += _few_shot(scores, alike)
     return "\n".join([*lines, *_notes(scores, paper), "", _origin(scores), ""])
 
 
+def _alike(protocol: str, every: Sequence[str]) -> list[str]:
+    """Protocols of one section: few-shot by any number of patients; each other by itself."""
+    found = _FEW_SHOT.fullmatch(protocol)
+    if found is None:
+        return [protocol]
+    return [other for other in every if (match := _FEW_SHOT.fullmatch(other)) and match[2] == found[2]]
+
+
+def _section(scores: Scores, protocol: str, paper: PaperTable | None, against: Sequence[str]) -> list[str]:
+    """One protocol: a line a method, then differences."""
+    some = _some(scores, protocol)
+    levels, measure = _levels(some), measure_of(some)
+    k = "" if some.k is None else f" (k = {some.k})"
+    name = "Accuracy" if measure == "accuracy" else f"mMV@{some.k} (right majority votes, mean over classes)"
+    title = f"## Protocol {protocol}{k}" + ("" if some.way == "kNN" else f": {some.way}") + _scoring(some)
+    about = f"{name} %{_apart(some)} [95 % interval], mean over seeds; units: {_units(some, levels)}."
+    lines = [title, "", about, ""]
+    lines += _grid(_measures(scores, protocol, levels, measure, paper if some.way == "kNN" else None))
+    for reference in (*against, START):
+        found = _differences(scores, protocol, levels, measure, reference)
+        if len(found) > 1:
+            lines += [f"{name.split()[0]} less that of {reference}, points, paired by patient:", "", *_grid(found)]
+    return lines
+
+
+def _few_shot(scores: Scores, alike: Sequence[str]) -> list[str]:
+    """A column a number of patients, a grid a level."""
+    some = _some(scores, alike[0])
+    title = f"## Few-shot: linear probe on some patients of each class (mean of {some.draws} draws){_scoring(some)}"
+    lines = [title, "", "Differences are in table.csv.", ""]
+    shots = [match[1] for protocol in alike if (match := _FEW_SHOT.fullmatch(protocol))]
+    for level in _levels(some):
+        lines += [f"{level} accuracy %{_apart(some)} [95 % interval] by patients of each class:", ""]
+        rows: list[Sequence[str]] = [("method", *shots)]
+        for label in labels(scores):
+            found = [scores.result(label, protocol) for protocol in alike]
+            rows.append((label, *(_NONE if one is None else _measure(one, level, "accuracy") for one in found)))
+        lines += _grid(rows)
+    return lines
+
+
+def _some(scores: Scores, protocol: str) -> Result:
+    return next(r for r in scores.evaluation.results if r.protocol == protocol)
+
+
+def _levels(some: Result) -> list[Level]:
+    return [level for level in LEVELS if some.metrics[level]["n"]]
+
+
+def _units(some: Result, levels: Sequence[Level]) -> str:
+    return ", ".join(f"{some.metrics[level]['n']} {level}" for level in levels)
+
+
+def _scoring(some: Result) -> str:
+    return ", scoring released" if some.scoring == "released" else ""
+
+
+def _apart(some: Result) -> str:
+    return " ± standard deviation over seeds" if some.seeds > 1 else ""
+
+
+def measure_of(result: Result) -> str:
+    """The measure that is shown: of retrieval the mean over classes (mMV), else accuracy."""
+    return "balanced_accuracy" if result.way.startswith("retrieval") else "accuracy"
+
+
+def deviation(result: Result, level: Level) -> float | None:
+    """Standard deviation over seeds of a level's accuracy; None with fewer than two."""
+    found = [value for value in result.by_seed[level] if value is not None]
+    return float(np.std(found, ddof=1)) if len(found) > 1 else None
+
+
 def protocols(scores: Scores) -> list[str]:
-    """In the order of the evaluation."""
-    return list(dict.fromkeys(result.protocol for result in scores.evaluation.results))
+    """Those by which anything was predicted, in the order of the evaluation."""
+    return list(dict.fromkeys(result.protocol for result in scores.evaluation.results if _levels(result)))
 
 
 def labels(scores: Scores) -> list[str]:
@@ -57,27 +117,31 @@ def paper_of(spec: TableSpec) -> PaperTable | None:
     return None if spec.paper is None else PAPER[spec.paper]
 
 
-def _accuracies(
-    scores: Scores, protocol: str, levels: Sequence[Level], paper: PaperTable | None
+def _measures(
+    scores: Scores, protocol: str, levels: Sequence[Level], measure: str, paper: PaperTable | None
 ) -> Iterator[Sequence[str]]:
     yield ("method", *levels, *(("paper",) if paper else ()), "rank", "spread", "seeds × folds")
     names = {row.label: row.name for row in scores.rows}
     for label in labels(scores):
         result = scores.result(label, protocol)
-        theirs = [_NONE if paper is None else _paper_cell(paper, names.get(label))] if paper else []
+        theirs = [] if paper is None else [_paper_cell(paper, names.get(label))]
         if result is None:
             yield (label, *[_NONE] * len(levels), *theirs, _NONE, _NONE, "not complete")
             continue
         health = scores.health[label]
-        cells = [_accuracy(result, level) for level in levels]
+        cells = [_measure(result, level, measure) for level in levels]
         sound = (f"{health.rank:.1f} of {health.dim}", f"{health.spread:.2f}")
         yield (label, *cells, *theirs, *sound, f"{result.seeds} × {result.folds}")
 
 
-def _accuracy(result: Result, level: Level) -> str:
-    value = result.metrics[level]["accuracy"]
-    interval = result.intervals.get(level, {}).get("accuracy")
-    return _NONE if value is None else f"{100 * value:.1f}" + (f" {_span(interval)}" if interval else "")
+def _measure(result: Result, level: Level, measure: str) -> str:
+    value = result.metrics[level][measure]
+    if value is None:
+        return _NONE
+    apart = deviation(result, level) if measure == "accuracy" else None
+    interval = result.intervals.get(level, {}).get(measure)
+    cell = f"{100 * value:.1f}" + ("" if apart is None else f" ± {100 * apart:.1f}")
+    return cell if interval is None else f"{cell} {_span(interval)}"
 
 
 def _span(interval: Interval, sign: str = "") -> str:
@@ -89,12 +153,14 @@ def _paper_cell(paper: PaperTable, name: str | None) -> str:
     return " / ".join(f"{found[level]:.1f}" for level in LEVELS) if found else _NONE
 
 
-def _differences(scores: Scores, protocol: str, levels: Sequence[Level], reference: str) -> list[Sequence[str]]:
+def _differences(
+    scores: Scores, protocol: str, levels: Sequence[Level], measure: str, reference: str
+) -> list[Sequence[str]]:
     lines: list[Sequence[str]] = [("method", *levels)]
     for label in labels(scores):
         result = scores.difference(label, protocol, reference)
         if result is not None and result.differences:
-            found = (result.differences.get(level, {}).get("accuracy") for level in levels)
+            found = (result.differences.get(level, {}).get(measure) for level in levels)
             lines.append((label, *(_NONE if one is None else difference_text(one) for one in found)))
     return lines
 
@@ -117,7 +183,12 @@ def _grid(rows: Any) -> list[str]:
 
 
 def _notes(scores: Scores, paper: PaperTable | None) -> Iterator[str]:
-    yield "- Patients are resampled for intervals; where that of a difference holds 0, no difference is shown."
+    yield (
+        "- Patients are resampled for intervals, which hold for these seeds; where that of a difference holds 0, no "
+        "difference is shown."
+    )
+    if any(result.seeds > 1 for result in scores.evaluation.results):
+        yield "- ±: standard deviation over seeds of their accuracies, folds pooled."
     yield "- detectable: the smallest true difference that four of five such studies would find."
     yield (
         "- rank: effective rank of the test features (RankMe), 1 is full collapse; spread: their standard deviation on "
@@ -140,101 +211,16 @@ def _notes(scores: Scores, paper: PaperTable | None) -> Iterator[str]:
 
 
 def _origin(scores: Scores) -> str:
-    tables = scores.evaluation.tables
-    hashes = {label: sorted({t["config_hash"] for t in tables if t["method"] == label}) for label in labels(scores)}
-    of_rows = "; ".join(f"{label} {', '.join(found)}" for label, found in hashes.items() if found)
-    return (
-        f"Code {', '.join(sorted({t['code_version'] for t in tables}))}; data "
-        f"{', '.join(sorted({t['data_hash'] for t in tables}))}; {', '.join(sorted({t['hardware'] for t in tables}))}; "
-        f"config hashes (of seeds and folds): {of_rows}."
-    )
-
-
-def comma_separated(spec: TableSpec, scores: Scores, against: Sequence[str]) -> str:
-    """One line a method, protocol, level and measure; shares, not %, but for the paper's; nothing where none is."""
-    references = [*against, START]
-    titles = [f"less_{name}_{part}" for name in references for part in _OF_DIFFERENCE]
-    written = io.StringIO()
-    file = csv.writer(written, lineterminator="\n")
-    file.writerow([*_COLUMNS, *titles])
-    for label in labels(scores):
-        for protocol in protocols(scores):
-            result = scores.result(label, protocol)
-            if result is not None:
-                file.writerows(_lines(spec, scores, result, references))
-    return written.getvalue()
-
-
-def _lines(spec: TableSpec, scores: Scores, result: Result, references: Sequence[str]) -> Iterator[list[Any]]:
-    paper, label = paper_of(spec), result.method
-    name = next((row.name for row in scores.rows if row.label == label), START)
-    others = [scores.difference(label, result.protocol, reference) for reference in references]
-    health = scores.health[label]
-    for level, found in result.metrics.items():
-        for measure in (key for key in found if key not in _COUNTS):
-            interval = result.intervals.get(level, {}).get(measure)
-            theirs = paper.accuracy.get(name, {}).get(level) if paper and measure == "accuracy" else None
-            span = (None, None) if interval is None else (interval.low, interval.high)
-            about = (spec.title, result.protocol, result.k, label, name, level, measure, found[measure], *span)
-            sure = (found["n"], found["patients"], result.seeds, result.folds, theirs, health.rank, health.spread)
-            yield [*about, *sure, *(part for one in others for part in _parts(one, level, measure))]
-
-
-_COUNTS = ("n", "patients", "left_out", "absent_classes")
-
-
-def _parts(result: Result | None, level: Level, measure: str) -> tuple[float | None, ...]:
-    found = None if result is None else result.differences.get(level, {}).get(measure)
-    if found is None:
-        return (None,) * len(_OF_DIFFERENCE)
-    span = (None, None) if found.interval is None else (found.interval.low, found.interval.high)
-    return (found.mean, *span, found.detectable)
-
-
-def as_json(spec: TableSpec, scores: Scores, against: Sequence[str]) -> dict[str, Any]:
-    """Everything, with what made each number. At the top stands the evaluation, compared with the start; the same
-    scores compared with others are in `compared`, what each run was made by in `rows`.
-    """
-    by_reference = {name: evaluation.to_json() for name, evaluation in scores.evaluations.items()}
-    own = next(name for name in scores.starts.values() if name in by_reference)
-    return {
-        "table": spec.model_dump(mode="json"),
-        **by_reference[own],
-        "compared": {
-            name: [{key: r[key] for key in ("method", "protocol", "differences")} for r in found["results"]]
-            for name, found in by_reference.items()
-            if name != own
-        },
-        "health": {label: asdict(found) for label, found in scores.health.items()},
-        "paper": None if spec.paper is None else _plain_paper(PAPER[spec.paper]),
-        "rows": [_plain_row(row, scores) for row in scores.rows],
-        "provenance": provenance(compared_with=[*against, START]),
+    tables, made_by = scores.evaluation.tables, scores.made_by([row.label for row in scores.rows])
+    hashes = {row.label: sorted({t["config_hash"] for t in tables if t["method"] == row.label}) for row in scores.rows}
+    parts = {
+        "code": sorted({t["code_version"] for t in tables}),
+        "data": sorted({t["data_hash"] for t in tables}),
+        "bank": made_by.banks,
+        "hardware": sorted({t["hardware"] for t in tables}),
+        "precision": made_by.precisions,
+        "threads": made_by.threads,
+        "minutes a run (median)": () if made_by.minutes is None else (f"{made_by.minutes:.1f}",),
+        "config hashes (of seeds and folds)": [f"{label} {', '.join(of)}" for label, of in hashes.items() if of],
     }
-
-
-def _plain_paper(paper: PaperTable) -> dict[str, Any]:
-    return {"source": paper.source, "accuracy_percent": {name: dict(found) for name, found in paper.accuracy.items()}}
-
-
-def _plain_row(row: Row, scores: Scores) -> dict[str, Any]:
-    return {
-        "label": row.label,
-        "experiment": row.name,
-        "start": scores.starts.get(row.label),
-        "seeds": list(row.seeds),
-        "missing": dict(row.missing),
-        "runs": [
-            {
-                "seed": run.seed,
-                "fold": run.fold,
-                "folder": str(run.folder),
-                **_made_by(run.folder / "provenance.json"),
-                "made": facts_of(run.experiment),
-            }
-            for run in row.runs
-        ],
-    }
-
-
-def _made_by(path: Any) -> Mapping[str, Any]:
-    return {"provenance": json.loads(path.read_text()) if path.exists() else None}
+    return "Made by " + "; ".join(f"{name} {', '.join(found)}" for name, found in parts.items() if found) + "."

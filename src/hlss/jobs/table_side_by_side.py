@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hlss.config import write_settings
+from hlss.config import Part, write_settings
 from hlss.errors import UserError
 from hlss.jobs.setup import Say
 from hlss.jobs.table_spec import Planned
@@ -75,17 +75,23 @@ class Clock:
         return f"about {left / 60:.0f} min left" if left >= 90 else f"about {left:.0f} s left"
 
 
-def side_by_side(todo: Sequence[Planned], free: Sequence[Place], clock: Clock, say: Say) -> Failures:
-    """Make every run, one in each place at a time. Raises Stopped where a stop was asked for; all is saved then."""
-    waiting, open_places, failures = list(enumerate(todo, start=1)), list(free), Failures()
+def side_by_side(
+    todo: Sequence[Planned], orders: Sequence[Part], free: Sequence[Place], clock: Clock, say: Say
+) -> Failures:
+    """Make every run, one in each place at a time. Raises Stopped where a stop was asked for; all is saved then.
+
+    orders: of each run, the settings that its process reads.
+    """
+    waiting = [(number, *asked) for number, asked in enumerate(zip(todo, orders, strict=True), start=1)]
+    open_places, failures = list(free), Failures()
     running: list[_Child] = []
     told = time.monotonic()
     with StopRequest() as stop:
         while running or (waiting and not stop.asked):
             while waiting and open_places and not stop.asked:
-                (number, run), place = waiting.pop(0), open_places.pop(0)
+                (number, run, order), place = waiting.pop(0), open_places.pop(0)
                 say(f"run {number} of {len(todo)}, {place.name}: {run}; {clock}")
-                running.append(_Child(run, place))
+                running.append(_Child(run, order, place))
             time.sleep(_LOOK_EVERY_S)
             for child in [child for child in running if child.process.poll() is not None]:
                 running.remove(child)
@@ -110,12 +116,12 @@ def side_by_side(todo: Sequence[Planned], free: Sequence[Place], clock: Clock, s
 class _Child:
     """A run in a process of its own, in a place of its own; what it says is in `output.txt` of the run's folder."""
 
-    def __init__(self, run: Planned, place: Place) -> None:
+    def __init__(self, run: Planned, order: Part, place: Place) -> None:
         self.run, self.place, self.began = run, place, time.monotonic()
         self.output = run.folder / "output.txt"
         run.folder.mkdir(parents=True, exist_ok=True)
         asked = run.folder / "asked.yaml"
-        write_settings(run.experiment, asked)
+        write_settings(order, asked)
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", RUNNER, str(asked)],

@@ -37,6 +37,8 @@ class TableSpec(Part):
     paper:   whose figures stand beside ours, found by the experiments' names.
     budget:  what a run costs, for the reader.
     runs:    folder of the runs, which several tables can share; None: `runs` below the table's own.
+    results: folder of what is kept of each run, to be committed, likewise; None: `results` below the table's own.
+    prompts: file of class prompts, from the table's folder: rows are also scored zero-shot, by their text towers.
     """
 
     title: str = "Table"
@@ -47,6 +49,8 @@ class TableSpec(Part):
     paper: PaperName | None = None
     budget: str = ""
     runs: Path | None = None
+    results: Path | None = None
+    prompts: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -70,13 +74,18 @@ class Planned:
 
     @property
     def start(self) -> str:
-        """Equal for runs that start from the same weights on the same data."""
-        experiment = self.experiment.model_dump(mode="json", include={"cohort", "encoder", "split", "evaluate"})
-        experiment["split"].pop("fold")
-        return digest([experiment, self.experiment.loader.model_dump(mode="json", include={"pack"})])
+        """See `start_of`."""
+        return start_of(self.experiment)
 
     def __str__(self) -> str:
         return f"{self.label}, seed {self.seed}, fold {self.fold}"
+
+
+def start_of(experiment: Experiment) -> str:
+    """Equal for runs that start from the same weights on the same data."""
+    settings = experiment.model_dump(mode="json", include={"cohort", "encoder", "split", "evaluate"})
+    settings["split"].pop("fold")
+    return digest([settings, experiment.loader.model_dump(mode="json", include={"pack"})])
 
 
 def read_table(paths: Sequence[Path], changes: dict[str, Any]) -> tuple[TableSpec, Path]:
@@ -95,7 +104,8 @@ def read_table(paths: Sequence[Path], changes: dict[str, Any]) -> tuple[TableSpe
     spec = validate({**tree, **changes}, TableSpec, where=first)
     rows = tuple(row.model_copy(update={"experiment": folder / row.experiment}) for row in spec.rows)
     name = Path(first.resolve().parent.name, *([] if folder == Path() else [first.stem]))
-    return spec.model_copy(update={"rows": rows}), Path("runs/tables") / name
+    prompts = None if spec.prompts is None else folder / spec.prompts
+    return spec.model_copy(update={"rows": rows, "prompts": prompts}), Path("runs/tables") / name
 
 
 def planned(spec: TableSpec, runs: Path, overrides: Sequence[str]) -> list[Planned]:

@@ -1,7 +1,5 @@
 """Drawn tissue: a pure function of keys and place, seamless, with a truth that can be seen in the pixels."""
 
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -72,7 +70,7 @@ def nuclei(key: int, **changes: float):
     return nuclei_of(made, *SQUARE, rings_about(made, *SQUARE))
 
 
-@pytest.mark.parametrize("mpp", [0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 8.0])
+@pytest.mark.parametrize("mpp", [0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 8.0, 16.0, 32.0, 64.0, 256.0])
 def test_overlapping_reads_give_identical_pixels(mpp: float) -> None:
     slide = {"heterogeneity": 1.0, "glands": 0.6, "vessels": 0.6, "stroma": 0.5, "haemorrhage": 0.5, "membrane": 0.6}
     look = look_of(0, 3, 0, 1)
@@ -81,31 +79,6 @@ def test_overlapping_reads_give_identical_pixels(mpp: float) -> None:
     np.testing.assert_array_equal(part, whole[72:136, 41:105])
     odd = tile(px=50, mpp=mpp, look=look, xy=(-21 * mpp, -33 * mpp), **slide)
     np.testing.assert_array_equal(odd[33:, 21:], whole[:17, :29])
-
-
-@pytest.mark.parametrize("mpp", [2.0, 4.0, 8.0])
-def test_a_coarse_read_is_the_mean_of_a_fine_one(mpp: float) -> None:
-    slide = {"heterogeneity": 0.5, "vessels": 0.55, "stroma": 0.45, "necrosis": 0.45, "lymphocytes": 0.5}
-    px = 64
-    coarse = tile(px=px, mpp=mpp, **slide)
-    fine = tile(px=int(px * mpp), mpp=1.0, **slide)
-    mean = fine.reshape(px, int(mpp), px, int(mpp), 3).mean(axis=(1, 3))
-    np.testing.assert_allclose(coarse.mean(axis=(0, 1)), mean.mean(axis=(0, 1)), atol=9)
-    blocks = [pixels.reshape(8, 8, 8, 8, 3).mean(axis=(1, 3)).ravel() for pixels in (coarse, mean)]
-    assert np.corrcoef(*blocks)[0, 1] > 0.9
-
-
-def test_another_process_with_other_threads_draws_the_same() -> None:
-    code = (
-        "import cv2, hashlib, sys; cv2.setNumThreads(int(sys.argv[1]));"
-        "from hlss.cohorts.phantom.spec import PhantomSpec as P; c = P(tile_px=64).open();"
-        "print(hashlib.sha256(b''.join(c.read_tile(i).tobytes() for i in (0, 7, 20))).hexdigest(), c.fingerprint)"
-    )
-    found = {
-        subprocess.run([sys.executable, "-c", code, threads], capture_output=True, text=True, check=True).stdout
-        for threads in "14"
-    }
-    assert len(found) == 1
 
 
 @pytest.mark.parametrize(

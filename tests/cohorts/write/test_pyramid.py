@@ -11,6 +11,7 @@ import tifffile
 
 from hlss.cohorts.base import Cohort
 from hlss.cohorts.manifest import ManifestSpec
+from hlss.cohorts.phantom import PhantomSpec
 from hlss.cohorts.write import pyramid
 from hlss.cohorts.write.pyramid import level_sizes, write_pyramid, write_pyramids
 from hlss.errors import UserError
@@ -175,6 +176,19 @@ def test_a_cohort_of_drawn_slides_at_the_resolution_of_its_source(tmp_path: Path
         drawn.sites,
     )
     np.testing.assert_array_equal(again.tile_xy_px0, drawn.tile_xy_px0)
+
+
+@pytest.mark.parametrize("image", [0, 4])
+def test_every_coarse_level_of_a_large_drawn_slide_can_be_read(image: int) -> None:
+    read = pyramid.reader(PhantomSpec(patients=7, slides=1, side=1, tile_px=40_000).open(), image)
+    sizes, means = level_sizes((40_000, 40_000)), []
+    for level in range(6, len(sizes)):
+        corners = range(0, sizes[level][0], pyramid.TILE_PX)
+        tiles = [[pyramid._tile(read, sizes[level], (x, y), 2**level, 0.5) for x in corners] for y in corners]
+        whole = np.concatenate([np.concatenate(row, axis=1) for row in tiles])[: sizes[level][1], : sizes[level][0]]
+        means.append(whole.mean(axis=(0, 1)))
+    assert sizes[-1] == (156, 156)
+    np.testing.assert_allclose(means[:-1], means[1:], atol=2.5)
 
 
 def test_a_cohort_of_files_smaller_than_a_tile(tmp_path: Path, stored: Cohort, coded: Callable) -> None:

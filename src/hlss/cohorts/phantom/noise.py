@@ -79,11 +79,17 @@ class Places(Protocol):
 
 @lru_cache(maxsize=64)
 def _lattice(key: int, channels: tuple[int, ...], nodes_x: range, nodes_y: range) -> Float32[ndarray, "c u v"]:
-    u, v = (np.arange(nodes.start, nodes.stop) for nodes in (nodes_x, nodes_y))
-    seed = seeds(key, u[:, None], v)
-    made = (2 * numbers(seed, [channel + (1 << 20) - 1 for channel in channels]) - 1).astype(np.float32)
+    made = _values(key, channels, *(np.arange(nodes.start, nodes.stop) for nodes in (nodes_x, nodes_y)))
     made.flags.writeable = False
     return made
+
+
+def _values(
+    key: int, channels: tuple[int, ...], nodes_x: Int64[ndarray, " u"], nodes_y: Int64[ndarray, " v"]
+) -> Float32[ndarray, "c u v"]:
+    seed = seeds(key, nodes_x[:, None], nodes_y)
+    values: Float32[ndarray, "c u v"] = 2 * numbers(seed, [channel + (1 << 20) - 1 for channel in channels]) - 1
+    return values.astype(np.float32)
 
 
 def _nodes(first: float, last: float) -> range:
@@ -112,7 +118,8 @@ class Grid:
             self._known[scale_um] = self._between(scale_um)
         nodes_x, nodes_y, left, above, tx, ty = self._known[scale_um]
         # Added up element by element and not as matrices: no library's threads or order of sums has a say
-        lattice = _lattice(key, channels, nodes_x, nodes_y)
+        made = _lattice if isinstance(nodes_x, range) else _values
+        lattice = made(key, channels, nodes_x, nodes_y)
         columns = (lattice[:, 1:] - lattice[:, :-1]).take(left, axis=1)
         columns *= tx
         columns += lattice.take(left, axis=1)
@@ -127,7 +134,11 @@ class Grid:
         low, t = _parted(np.concatenate([self.xs, self.ys]) / scale_um)
         columns, rows, w = low[: len(self.xs)], low[len(self.xs) :], len(self.xs)
         nodes_x, nodes_y = (_nodes(axis[0] / scale_um, axis[-1] / scale_um) for axis in (self.xs, self.ys))
-        return nodes_x, nodes_y, columns - nodes_x[0], rows - nodes_y[0], t[:w, None], t[w:, None]
+        if max(len(nodes_x), len(nodes_y)) <= 2 * max(len(columns), len(rows)) + 2 * _NODES:
+            return nodes_x, nodes_y, columns - nodes_x[0], rows - nodes_y[0], t[:w, None], t[w:, None]
+        # Pixels lie further apart than nodes: only those next to a pixel are made, so that cost hangs on pixels alone
+        next_x, next_y = (np.union1d(low, low + 1) for low in (columns, rows))
+        return next_x, next_y, *map(np.searchsorted, (next_x, next_y), (columns, rows)), t[:w, None], t[w:, None]
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,11 @@
-"""Nuclei: at most one in each cell of world space, and those of glands and rosettes; polygons or points of a size."""
+"""Nuclei: at most one in each cell of world space, and those of glands and rosettes; drawn as polygons."""
 
+import math
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Int64, UInt8, UInt64
+from jaxtyping import Bool, Float64, Int64, UInt8, UInt64
 from numpy import ndarray
 
 from hlss.cohorts.phantom.factors import SlideTruth
@@ -14,8 +15,13 @@ from hlss.cohorts.phantom.scene import RING_UM, STRUCTURAL, Rings, local, scene
 CELL_UM = 8.6  # side of the cells of world space that hold at most one nucleus each
 REACH_UM = 14.0  # no cell's border reaches further from its centre than this
 FULL = 140.0  # value on the canvas of haematoxylin at density 1
+REFERENCE_MPP = 1.0  # reads at other resolutions are drawn so that they agree with reads at this one
 _VERTICES = 14
-_BORDER, _WIDEST_UM = 1.75, 12.0  # a cell's border lies this many times further out than its nucleus, at most so far
+BORDER, WIDEST_UM = 1.75, 12.0  # a cell's border lies this many times further out than its nucleus, at most so far
+# What OpenCV fills is larger than its contour by so many pixels, as light sees it after smoothing: for a faint body,
+# more for each unit of density, and more by this for each unit of ratio (a long contour has more edge)
+GROWTH_PX, GROWTH_BY_DENSITY, GROWTH_BY_RATIO = 0.67, 0.15, 0.11
+_LINE_PX = 0.5  # σ of the lines that OpenCV draws
 _SHIFT = 4  # fractional bits of OpenCV's coordinates
 _SHAPING = ("nuclear_size", "size_variation", "elongation", "chromatin", "mitoses", "inclusions", "membrane")
 _PLACE, _PRESENCE, _SHAPE = range(2), range(2, 5), range(5, 20)  # a stand's uniform numbers, and what they decide
@@ -41,11 +47,23 @@ class Nuclei:
 
     def reaching(self, low_um: ndarray, high_um: ndarray) -> "Nuclei":
         """Those that may reach into a rectangle with their contour or the border of their cell."""
-        most = np.maximum(self.radius_um, np.minimum(_BORDER * self.radius_um, _WIDEST_UM)) * np.sqrt(self.ratio)
+        most = np.maximum(self.radius_um, np.minimum(BORDER * self.radius_um, WIDEST_UM)) * np.sqrt(self.ratio)
         most *= 1 + np.abs(self.lobes[:3]).sum(axis=0)
         near = (self.x_um + most > low_um[0]) & (self.x_um - most < high_um[0])
         near &= (self.y_um + most > low_um[1]) & (self.y_um - most < high_um[1])
-        return Nuclei(*(values[..., near] for values in vars(self).values()))
+        return self.at(near)
+
+    def at(self, which: ndarray) -> "Nuclei":
+        return Nuclei(*(values[..., which] for values in vars(self).values()))
+
+    def growth_px(self) -> Float64[ndarray, "n 3"]:
+        """By how many pixels the body, its inside and the spot within come out larger than they are."""
+        edge = (1 + GROWTH_BY_RATIO * (self.ratio - 1))[:, None]
+        return edge * (GROWTH_PX + GROWTH_BY_DENSITY * self.dark[:, None] * np.array([1.0, 0.0, 0.0]))
+
+    def border_part(self) -> Float64[ndarray, " n"]:
+        """How many times further out than the nucleus its cell's border lies."""
+        return np.minimum(BORDER, WIDEST_UM / self.radius_um)
 
     def contours(self) -> Float64[ndarray, "n v 2"]:
         """Vertices of the contours about their centres, µm."""
@@ -186,32 +204,37 @@ def draw_nuclei(
     nuclei: Nuclei, origin_um: tuple[float, float], side_px: int, mpp: float, margin_px: int
 ) -> tuple[UInt8[ndarray, "s s"], UInt8[ndarray, "s s"] | None]:
     """Haematoxylin (FULL: density 1), and cell borders 0..255 if there are any, on the inner square of pixels, without
-    the margin, of one whose corner lies at `origin_um`.
+    the margin, of one whose corner lies at `origin_um`. Borders are as wide as at REFERENCE_MPP, or a pixel if wider;
+    they stop as much light as there if their strength is divided by mpp.
     """
     inner = slice(margin_px, side_px - margin_px)
-    low_um = np.array(origin_um) + (margin_px - 2) * mpp  # 2: what is drawn is smoothed over its edge
-    nuclei = nuclei.reaching(low_um, low_um + (side_px - 2 * margin_px + 4) * mpp)
+    edge = 2 if mpp >= REFERENCE_MPP else 2 + math.ceil(2 * (REFERENCE_MPP - mpp) / mpp)  # smoothed over, grown beyond
+    low_um = np.array(origin_um) + (margin_px - edge) * mpp
+    nuclei = nuclei.reaching(low_um, low_um + (side_px - 2 * margin_px + 2 * edge) * mpp)
     stain = np.zeros((side_px, side_px), np.uint8)
     contours, centers = nuclei.contours(), np.stack([nuclei.x_um, nuclei.y_um], axis=-1)[:, None]
 
     def scaled(of: ndarray, by: ndarray) -> ndarray:
         return _fixed(centers[of] + contours[of] * by[:, None, None], origin_um, mpp)
 
-    size, value, drawn = _layers(nuclei, fine=mpp <= 1.2)
-    which, layer = np.nonzero(drawn)
+    size, value, drawn = layers(nuclei)
+    size += (REFERENCE_MPP - mpp) * nuclei.growth_px() / nuclei.radius_um[:, None]
+    which, layer = np.nonzero(drawn & (size > 0))
     for shape, shade in zip(scaled(which, size[which, layer]), value[which, layer].tolist(), strict=True):
         cv2.fillConvexPoly(stain, shape, shade, cv2.LINE_AA, _SHIFT)
     shown = np.flatnonzero(nuclei.border > 0.05)
     if not len(shown):
         return stain[inner, inner], None
     borders = np.zeros_like(stain)
-    rims = scaled(shown, np.minimum(_BORDER, _WIDEST_UM / nuclei.radius_um[shown]))
+    rims = scaled(shown, nuclei.border_part()[shown])
     for rim, strength in zip(rims, (255 * nuclei.border[shown]).astype(int).tolist(), strict=True):
         cv2.polylines(borders, [rim], True, strength, 1, cv2.LINE_AA, _SHIFT)
+    if mpp < REFERENCE_MPP:  # lines are a pixel wide whatever its size
+        cv2.GaussianBlur(borders, (0, 0), _LINE_PX * math.sqrt((REFERENCE_MPP / mpp) ** 2 - 1), borders)
     return stain[inner, inner], borders[inner, inner]
 
 
-def _layers(nuclei: Nuclei, fine: bool) -> tuple[Float64[ndarray, "n 3"], Int64[ndarray, "n 3"], Bool[ndarray, "n 3"]]:
+def layers(nuclei: Nuclei) -> tuple[Float64[ndarray, "n 3"], Int64[ndarray, "n 3"], Bool[ndarray, "n 3"]]:
     """The body of each nucleus, its paler inside and the spot within: part of the size, value on the canvas, whether
     it is drawn.
     """
@@ -219,7 +242,7 @@ def _layers(nuclei: Nuclei, fine: bool) -> tuple[Float64[ndarray, "n 3"], Int64[
     size = np.stack([np.ones(len(dark)), np.full(len(dark), 0.68), np.where(hole, 0.42, 0.2)], axis=-1)
     spot = np.where(hole, 12, np.minimum(FULL * (dark + 0.25), 255))
     value = np.stack([np.minimum(FULL * dark, 255), FULL * dark * (1 - 0.42 * nuclei.open), spot], axis=-1)
-    inside, within = (nuclei.open > 0.15) & fine, hole | ((nuclei.open > 0.45) & fine)
+    inside, within = nuclei.open > 0.15, hole | (nuclei.open > 0.45)
     return size, value.astype(np.int64), np.stack([np.ones(len(dark), bool), inside, within], axis=-1)
 
 
@@ -229,20 +252,3 @@ def _fixed(contours: Float64[ndarray, "n v 2"], origin_um: tuple[float, float], 
     world = np.rint(contours * (scale / mpp))
     origin = np.rint(np.array(origin_um) * (scale / mpp)) + scale // 2  # pixel centres lie at half integers
     return (world - origin).astype(np.int32)
-
-
-def splat_nuclei(nuclei: Nuclei, origin_um: tuple[float, float], side_px: int, mpp: float) -> Float32[ndarray, "s s"]:
-    """As `draw_nuclei` for pixels larger than nuclei: the density that lets as much light through as they would."""
-    place = [
-        np.floor((axis - low) / mpp).astype(np.int64)
-        for axis, low in zip((nuclei.y_um, nuclei.x_um), origin_um[::-1], strict=True)
-    ]
-    flat = place[0] * side_px + place[1]
-    stopped = np.pi * nuclei.radius_um**2 / mpp**2 * (1 - np.exp(-0.65 * nuclei.dark * (1 - 0.2 * nuclei.open)))
-    total = np.bincount(flat, stopped, minlength=side_px * side_px).reshape(side_px, side_px).astype(np.float32)
-    return density_of(cv2.GaussianBlur(total, (0, 0), 2.1 / mpp))  # about as wide as nuclei are
-
-
-def density_of(stopped: ndarray) -> ndarray:
-    """Haematoxylin that stops this share of the light, no more than a nucleus does."""
-    return -np.log(1 - np.minimum(stopped, 0.55)) / np.float32(0.65)

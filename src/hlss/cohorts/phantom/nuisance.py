@@ -54,15 +54,25 @@ class Look:
     pen: tuple[tuple[float, float, float], Band] | None = None
 
     def develop(
-        self, stains: Float32[ndarray, "h w 3"], places: Grid, mpp: float, margin_px: int
+        self,
+        stains: Float32[ndarray, "h w 3"],
+        places: Grid,
+        mpp: float,
+        margin_px: int,
+        share: Float32[ndarray, "h w"] | None = None,
     ) -> UInt8[ndarray, "p q 3"]:
         """RGB of amounts of haematoxylin, eosin and red cells (Beer-Lambert), `margin_px` cut off at each side.
 
-        The amounts are overwritten.
+        share: the part of each pixel on which haematoxylin lies, 0..1 (all of it if not given): light adds up, amounts
+        do not. The amounts are overwritten.
         """
         if self.fold is not None and self.fold.meets(places):
             stains = stains * (1 + 0.8 * self.fold.cover(places))[..., None]
-        rgb = cv2.exp(cv2.transform(stains, np.column_stack([-self.od.T, np.log(255 * self.light)]), stains), stains)
+        if share is None:
+            rgb = self._light(stains)
+        else:
+            beside = self._light(stains * np.array([0, 1, 1], dtype=np.float32))
+            rgb = beside + share[..., None] * (self._light(stains) - beside)
         if self.pen is not None and self.pen[1].meets(places):
             ink, band = self.pen
             rgb = rgb * (1 - band.cover(places)[..., None] * (1 - np.array(ink, dtype=np.float32)))
@@ -71,6 +81,12 @@ class Look:
             developed = cv2.GaussianBlur(developed, (0, 0), self.blur_um / mpp)
         inner = slice(margin_px, -margin_px or None)
         return np.ascontiguousarray(developed[inner, inner])
+
+    def _light(self, stains: Float32[ndarray, "h w 3"]) -> Float32[ndarray, "h w 3"]:
+        """What light gets through, 0..255; overwrites the amounts."""
+        matrix = np.column_stack([-self.od.T, np.log(255 * self.light)])
+        light: Float32[ndarray, "h w 3"] = cv2.exp(cv2.transform(stains, matrix, stains), stains)
+        return light
 
 
 def look_of(seed: int, patient: int, slide: int, site: int, spread: float = 1.0) -> Look:

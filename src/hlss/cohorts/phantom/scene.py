@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float32, Int64
@@ -15,6 +16,7 @@ RING_UM = 9.5  # thickness of their epithelium
 _NORMAL, _RAGGED, _VESSEL, _BEND, _SEPTUM, _LAKE_EDGE, _DEAD_EDGE = range(100, 107)  # channels of noise
 _RING_KEY = 0x52696E67
 GLAND, ROSETTE = 1, 2
+_LUMEN_UM = {GLAND: (7.0, 9.0), ROSETTE: (4.0, 3.0)}  # the least radius, and how much more it may be
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,12 @@ def local(truth: SlideTruth, places: Places, names: tuple[str, ...]) -> dict[str
 STRUCTURAL = ("stroma", "necrosis", "vessels", "haemorrhage", "nesting")
 
 
-def scene(truth: SlideTruth, places: Places, f: Mapping[str, ndarray], table: Rings | None = None) -> Scene:
-    """What lies at these places; f: the factors there, STRUCTURAL at least; table: `rings_about` them, if known."""
+def scene(
+    truth: SlideTruth, places: Places, f: Mapping[str, ndarray], table: Rings | Literal["mean"] | None = None
+) -> Scene:
+    """What lies at these places; f: the factors there, STRUCTURAL at least; table: `rings_about` them, if known, or
+    "mean" for places so far apart that what counts of glands and rosettes is how much of the tissue they take.
+    """
     key = truth.key
     (far,) = places.smooth(key, (_NORMAL,), 320.0)
     near, lake_edge, dead_edge, bend = places.smooth(key, (_RAGGED, _LAKE_EDGE, _DEAD_EDGE, _BEND), 42.0)
@@ -79,7 +85,8 @@ def scene(truth: SlideTruth, places: Places, f: Mapping[str, ndarray], table: Ri
     lake = (free - dead) * step(f["haemorrhage"] + np.float32(0.15) * lake_edge, 0.6)
     free = free - dead - lake
     tumour = 1 - normal
-    hollow, core, ring = (part * free * tumour for part in _ring_parts(truth, places, table))
+    parts = _mean_ring_parts(truth, places) if table == "mean" else _ring_parts(truth, places, table)
+    hollow, core, ring = (part * free * tumour for part in parts)
     free = free - hollow - core - ring
     stroma = free * step(f["stroma"], 0.52) * (1 - 0.5 * normal)
     free = free - stroma
@@ -114,12 +121,18 @@ def rings(truth: SlideTruth, low_um: tuple[float, float], high_um: tuple[float, 
     u = uniforms(truth.key + _RING_KEY, cx, cy, 5)
     x_um, y_um = (cx + 0.33 + 0.34 * u[0]) * RING_CELL_UM, (cy + 0.33 + 0.34 * u[1]) * RING_CELL_UM
     f = local(truth, Points(x_um, y_um), ("glands", "rosettes"))
-    gland = u[2] < np.clip((f["glands"] - 0.35) / 0.4, 0, 1)
-    rosette = ~gland & (u[3] < np.clip((f["rosettes"] - 0.35) / 0.4, 0, 1))
-    lumen_um = np.where(gland, 7 + 9 * u[4], 4 + 3 * u[4])
+    gland = u[2] < _ring_chance(f["glands"])
+    rosette = ~gland & (u[3] < _ring_chance(f["rosettes"]))
+    lumen_um = np.where(gland, *(least + more * u[4] for least, more in _LUMEN_UM.values()))
     kind = np.where(gland, GLAND, np.where(rosette, ROSETTE, 0))
     x_um, y_um, lumen_um = (values.astype(np.float32).reshape(shape) for values in (x_um, y_um, lumen_um))
     return Rings((int(cx[0]), int(cy[0])), x_um, y_um, lumen_um, kind.reshape(shape))
+
+
+def _ring_chance(factor: ndarray) -> ndarray:
+    """How many ring cells of a place hold a gland (a rosette), of those that may."""
+    chance: ndarray = np.clip((factor - 0.35) / 0.4, 0, 1)
+    return chance
 
 
 def rings_about(truth: SlideTruth, low_um: tuple[float, float], high_um: tuple[float, float]) -> Rings | None:
@@ -145,3 +158,20 @@ def _ring_parts(
     off = np.sqrt(np.square(x - x_um) + np.square(y - y_um)) - lumen_um
     inner, outer = step(-off, 0.0, 1.5), step(RING_UM - off, 0.0, 1.5)
     return inner * (kind == GLAND), inner * (kind == ROSETTE), (outer - inner) * (kind > 0)
+
+
+def _mean_ring_parts(truth: SlideTruth, places: Places) -> tuple[ndarray, ndarray, ndarray]:
+    """Hollow, core and ring at places, as large as they are on average where there are so many."""
+    f = local(truth, places, ("glands", "rosettes"))
+    gland = _ring_chance(f["glands"])
+    rosette = (1 - gland) * _ring_chance(f["rosettes"])
+    (hollow, of_gland), (core, of_rosette) = (_mean_shares(*_LUMEN_UM[kind]) for kind in (GLAND, ROSETTE))
+    return gland * hollow, rosette * core, gland * of_gland + rosette * of_rosette
+
+
+def _mean_shares(least_um: float, more_um: float) -> tuple[np.float32, np.float32]:
+    """Shares of a ring cell within the lumen and within the ring about it; the lumen's radius is even over a range."""
+    area_um2 = np.pi / RING_CELL_UM**2
+    inner = least_um**2 + least_um * more_um + more_um**2 / 3
+    ring = 2 * RING_UM * (least_um + more_um / 2) + RING_UM**2
+    return np.float32(area_um2 * inner), np.float32(area_um2 * ring)

@@ -15,6 +15,7 @@ from hlss.cohorts.base import Cohort, CohortSpec, TileSource
 from hlss.cohorts.build import ImageRow, cohort_from_images
 from hlss.cohorts.phantom.factors import CLASSES, SlideTruth, slide_truth
 from hlss.cohorts.phantom.noise import Grid, rng_of
+from hlss.cohorts.phantom.nuclei import REFERENCE_MPP
 from hlss.cohorts.phantom.nuisance import Look, look_of
 from hlss.cohorts.phantom.tissue import draw_tile
 from hlss.cohorts.phantom.truth import tile_truth, visible
@@ -23,7 +24,9 @@ from hlss.files import digest
 from hlss.registry import COHORTS
 
 MPP0 = 0.5  # of level 0
-_VERSION = 4  # of the drawing: packs of another are not used
+# Of the drawing: packs of another are not used. Reads at the reference scale have their own, because calibrating the
+# other scales to it leaves it as it is, to the bit
+_VERSION, _VERSION_OF_OTHER_SCALES = 4, 5
 
 
 @COHORTS.register("phantom")
@@ -72,7 +75,8 @@ class DrawnSlides(TileSource):
 
     @property
     def fingerprint(self) -> str:
-        return digest(["phantom", _VERSION, self.spec.model_dump(mode="json")])
+        version = _VERSION if self.spec.mpp == REFERENCE_MPP else _VERSION_OF_OTHER_SCALES
+        return digest(["phantom", version, self.spec.model_dump(mode="json")])
 
     def label(self, patient: int) -> str:
         """Class of a patient: classes take turns."""

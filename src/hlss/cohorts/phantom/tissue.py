@@ -1,24 +1,28 @@
 """Drawing tissue: a tile is a pure function of its slide and place, seamless with its neighbours, at any resolution."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 from numpy import ndarray
 
+from hlss.cohorts.phantom.crowd import NUCLEAR, Crowd, crowd_of, mean_crowd
 from hlss.cohorts.phantom.factors import SlideTruth
 from hlss.cohorts.phantom.noise import Grid, step, uniforms
-from hlss.cohorts.phantom.nuclei import CELL_UM, FULL, REACH_UM, density_of, draw_nuclei, nuclei_of, splat_nuclei
+from hlss.cohorts.phantom.nuclei import FULL, REACH_UM, REFERENCE_MPP, Nuclei, draw_nuclei, nuclei_of
 from hlss.cohorts.phantom.nuisance import Look
 from hlss.cohorts.phantom.scene import STRUCTURAL, Scene, local, rings_about, scene
 
-SHARP_MPP, POINT_MPP = 1.5, 4.0  # up to here nuclei are drawn; up to here they are points; beyond, a mean density
+SHARP_MPP, POINT_MPP = 1.5, 4.0  # up to here nuclei are drawn; up to here each covers pixels; beyond, all on average
+RING_MPP = 20.0  # up to here glands and rosettes are laid out one by one; beyond, they are a share of the tissue
 _COARSE_UM = 2.0  # pitch of the grid on which structures are laid out
 _RED_UM = 5.2  # side of the cells of world space that hold one red cell each
 _FINE_UM, _GRAIN_UM = 6.0, 1.7  # scales of the grain of eosin and of chromatin
-_COUNTED = ("density", "nuclear_size", "lymphocytes")  # what nuclei hang on that are a mean density only
+_BORDER_EOSIN = 0.3  # of a cell's border of full strength
+_EVEN_RED, _EVEN_WAVES = 0.65, -0.06  # what lets as much light through as red cells, as collagen's waves
 _FINE, _WARP, _GRAIN = 200, 201, 202  # channels of noise
 
 
@@ -30,30 +34,38 @@ def draw_tile(
     side = tile_px + 2 * border
     first = [round(axis / mpp, 6) - border for axis in xy_um]  # the same pixel has the same number in every region
     places = _grid(first, side, mpp)
-    margin, low, high = _around((first[0] * mpp, first[1] * mpp), side, mpp)
-    table = rings_about(truth, low, high)
+    around = _around((first[0] * mpp, first[1] * mpp), side, mpp)
     coarse, enlarged = _coarse(first, side, mpp)
-    f = local(truth, coarse, (*STRUCTURAL, "cytoplasm", "chromatin", *(_COUNTED if mpp > POINT_MPP else ())))
-    at = scene(truth, coarse, f, table)
+    table = rings_about(truth, around.low_um, around.high_um) if mpp <= POINT_MPP else None
+    f = local(truth, coarse, (*STRUCTURAL, "cytoplasm", *(NUCLEAR if mpp > POINT_MPP else ("chromatin",))))
+    at = scene(truth, coarse, f, table if mpp <= RING_MPP else "mean")
     eosin = enlarged(_eosin(truth.key, at, f["cytoplasm"], coarse, mpp))
     blood = at.lake + np.float32(0.75) * at.lumen
     red = _red(truth.key, enlarged(blood), places, mpp) if blood.any() else np.zeros_like(eosin)
-    if mpp > POINT_MPP:
-        haematoxylin = enlarged(_mean_density(at, f))
+    if mpp <= SHARP_MPP:
+        haematoxylin, borders = _drawn(nuclei_of(truth, around.low_um, around.high_um, table), around, side, mpp)
+        if 2 * mpp < _GRAIN_UM:
+            haematoxylin *= _grain(truth.key, enlarged(f["chromatin"]), places)
+        if borders is not None:
+            eosin = cv2.scaleAdd(borders, _BORDER_EOSIN / 255 * REFERENCE_MPP / mpp, eosin)
+        return look.develop(cv2.merge([haematoxylin, eosin, red]), places, mpp, border)
+    if mpp <= POINT_MPP:
+        nuclei = nuclei_of(truth, around.low_um, around.high_um, table)
+        crowd = crowd_of(nuclei, around.low_um, side + 2 * around.margin_px, mpp).within(around.margin_px)
     else:
-        nuclei = nuclei_of(truth, low, high, table)
-        if mpp > SHARP_MPP:
-            inner = slice(margin, margin + side)
-            haematoxylin = splat_nuclei(nuclei, low, side + 2 * margin, mpp)[inner, inner].copy()
-        else:
-            drawn, borders = draw_nuclei(nuclei, low, side + 2 * margin, mpp, margin)
-            haematoxylin = cv2.GaussianBlur(drawn, (3, 3), 0.55).astype(np.float32)
-            haematoxylin *= np.float32(1 / FULL)
-            if 2 * mpp < _GRAIN_UM:
-                haematoxylin *= _grain(truth.key, enlarged(f["chromatin"]), places)
-            if borders is not None:
-                eosin = cv2.scaleAdd(borders.astype(np.float32), 0.3 / 255, eosin)
-    return look.develop(cv2.merge([haematoxylin, eosin, red]), places, mpp, border)
+        crowd = Crowd(*map(enlarged, mean_crowd(at, f)))
+    eosin += np.float32(_BORDER_EOSIN) * crowd.border
+    return look.develop(cv2.merge([crowd.dark, eosin, red]), places, mpp, border, crowd.share)
+
+
+def _drawn(
+    nuclei: Nuclei, around: "_Around", side: int, mpp: float
+) -> tuple[Float32[ndarray, "s s"], Float32[ndarray, "s s"] | None]:
+    """Haematoxylin, and cells' borders 0..255 if there are any, of a square of so many pixels."""
+    drawn, borders = draw_nuclei(nuclei, around.low_um, side + 2 * around.margin_px, mpp, around.margin_px)
+    haematoxylin: Float32[ndarray, "s s"] = cv2.GaussianBlur(drawn, (3, 3), 0.55).astype(np.float32)
+    haematoxylin *= np.float32(1 / FULL)
+    return haematoxylin, None if borders is None else borders.astype(np.float32)
 
 
 def _grid(first: Sequence[float], side: int, mpp: float) -> Grid:
@@ -64,7 +76,7 @@ def _grid(first: Sequence[float], side: int, mpp: float) -> Grid:
 
 def _coarse(first: list[float], side: int, mpp: float) -> tuple[Grid, Callable[[ndarray], ndarray]]:
     """A grid of a multiple of the pitch, laid in world space, and how to bring what is found on it to the pixels."""
-    times = max(2, 1 << max(0, round(math.log2(_COARSE_UM / mpp))))
+    times = max(2, 1 << max(0, round(math.log2(_COARSE_UM / mpp)))) if mpp <= POINT_MPP else 1
     starts = [int(np.floor((start + 0.5) / times - 0.5)) for start in first]
     shift = [(start + 0.5) / times - 0.5 - low for start, low in zip(first, starts, strict=True)]
     grid = _grid(starts, side // times + 3, times * mpp)
@@ -78,12 +90,19 @@ def _coarse(first: list[float], side: int, mpp: float) -> tuple[Grid, Callable[[
     return grid, enlarged
 
 
-def _around(low_um: tuple[float, float], side: int, mpp: float) -> tuple[int, tuple[float, float], tuple[float, float]]:
-    """Margin in which nuclei that reach into the square may stand, and the corners with it, µm."""
+class _Around(NamedTuple):
+    """Margin in which nuclei that reach into a square may stand, and the corners with it."""
+
+    margin_px: int
+    low_um: tuple[float, float]
+    high_um: tuple[float, float]
+
+
+def _around(low_um: tuple[float, float], side: int, mpp: float) -> _Around:
     margin = int(np.ceil(REACH_UM / mpp))
     low = (low_um[0] - margin * mpp, low_um[1] - margin * mpp)
     length = (side + 2 * margin) * mpp
-    return margin, low, (low[0] + length, low[1] + length)
+    return _Around(margin, low, (low[0] + length, low[1] + length))
 
 
 def _grain(key: int, chromatin: Float32[ndarray, "h w"], places: Grid) -> Float32[ndarray, "h w"]:
@@ -93,17 +112,6 @@ def _grain(key: int, chromatin: Float32[ndarray, "h w"], places: Grid) -> Float3
     grain *= np.float32(0.75)
     grain += 1
     return grain
-
-
-def _mean_density(at: Scene, f: Mapping[str, ndarray]) -> Float32[ndarray, "h w"]:
-    """Haematoxylin of many nuclei together, as `nuclei_of` scatters them on average."""
-    tumour = (0.10 + 0.85 * f["density"]) * np.square(2.5 + 2.9 * f["nuclear_size"]) * (0.42 + 0.6 * f["chromatin"])
-    small = 0.62 * np.clip(f["lymphocytes"] - 0.3, 0, 1) / 0.7
-    scattered = (1 - small) * tumour + small * np.float32(0.85 * 2.3**2 * 1.25)
-    scattered = (1 - at.normal) * scattered + at.normal * np.float32(0.32 * 3.1**2 * 0.6)
-    share = (at.solid + at.ring) * scattered + (at.stroma + at.septum) * np.float32(0.28 * 2.9**2 * 0.6)
-    result: Float32[ndarray, "h w"] = density_of(np.float32(np.pi / CELL_UM**2 * 0.5) * share).astype(np.float32)
-    return result
 
 
 def _eosin(key: int, at: Scene, cytoplasm: ndarray, places: Grid, mpp: float) -> Float32[ndarray, "h w"]:
@@ -124,7 +132,7 @@ def _eosin(key: int, at: Scene, cytoplasm: ndarray, places: Grid, mpp: float) ->
 
 def _waves(key: int, places: Grid, mpp: float) -> ndarray | float:
     if mpp > 2:
-        return 0.0
+        return _EVEN_WAVES
     (warp,) = places.smooth(key, (_WARP,), 48.0)
     return np.sin(np.float32(0.21) * places.x_um + np.float32(0.45) * places.y_um + np.float32(5) * warp)
 
@@ -132,8 +140,8 @@ def _waves(key: int, places: Grid, mpp: float) -> ndarray | float:
 def _red(key: int, cover: ndarray, places: Grid, mpp: float) -> Float32[ndarray, "h w"]:
     """Red cells, side by side, in vessels and where blood lies free."""
     covered = [np.flatnonzero(cover.any(axis=axis)) for axis in (1, 0)]
-    if mpp > SHARP_MPP or not len(covered[0]):
-        return np.float32(0.75) * cover
+    if 2 * mpp > _RED_UM or not len(covered[0]):
+        return np.float32(_EVEN_RED) * cover
     within = tuple(slice(lines[0], lines[-1] + 1) for lines in covered)  # the rest stays empty
     red = np.zeros_like(cover)
     red[within] = _red_cells(key, Grid(places.xs[within[1]], places.ys[within[0]]))
