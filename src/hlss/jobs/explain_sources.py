@@ -72,7 +72,7 @@ class Source:
             "experiment": self.experiment.name,
             "config_hash": self.experiment.hash,
             "objective": self.experiment.objective.name,
-            "text": self.text.name,
+            "text": self.text.model_dump()["name"],
             "trained_with": None if trained is None else {"name": trained.title, "fingerprint": trained.fingerprint},
         }
 
