@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import render_explanations
 import render_table
 
 HERE = Path(__file__).parent
@@ -35,6 +36,8 @@ def _figures(path: Path) -> str:
     found = json.loads(text)
     if {"health", "rows"} <= set(found):
         return render_table.table(found)
+    if "compared_with" in found and "tables" in found and "results" not in found:
+        return render_explanations.explanations(found)
     if "judged" in found:
         return _judged(found)
     if "agreement" in found:
