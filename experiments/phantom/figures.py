@@ -36,6 +36,7 @@ from hlss.jobs.provenance import code_version, hardware
 from hlss.jobs.truth import WHOLE_SLIDE
 
 DOCS = Path(__file__).parents[2] / "docs"
+CODE = code_version()  # before the files written here change it
 MPP, TILE_PX = 0.5, 224
 AREA_UM2 = (8, 20, 30, 40, 50, 60, 80, 100, 150, 300)
 SIGNAL: dict[str, dict[str, Any]] = {
@@ -64,7 +65,7 @@ def accuracies(features: ndarray, cohort: Cohort, folds: int = 5) -> list[float]
 def facts(**more: str) -> dict[str, str]:
     """Where figures come from."""
     command = " ".join(["python experiments/phantom/figures.py", *sys.argv[1:]])
-    return {**more, "command": command, "code": code_version(), "machine": hardware()}
+    return {**more, "command": command, "code": CODE, "machine": hardware()}
 
 
 def write(name: str, found: dict[str, object]) -> None:
