@@ -4,7 +4,7 @@
 
 Writes below docs: results/phantom_signal.json (what true factors and bare colours tell of the class),
 results/phantom_scales.json (colours of reads at other resolutions beside area means of reads at 1 µm/px),
-results/phantom.txt and pictures/phantom_beside.png (colours and nuclear sizes beside real ones, where these are at
+results/phantom.txt and pictures/phantom_beside.svg (colours and nuclear sizes beside real ones, where these are at
 hand) and pictures/phantom.jpg. With --beside FILE it also pictures real tiles beside drawn ones; that picture is for
 the eye and is not to be committed.
 """
@@ -206,7 +206,7 @@ def beside_real(real: Path, picture: Path | None) -> None:
     text += "".join(f"{key}: {value}\n" for key, value in facts().items())
     (DOCS / "results" / "phantom.txt").write_text(text)
     print(text)
-    histograms(sources, DOCS / "pictures" / "phantom_beside.png")
+    histograms(sources, DOCS / "pictures" / "phantom_beside.svg")
     if picture:
         show_sheet([those[::40][:7] for those in tiles.values()], ["drawn", "real"], picture)
 
