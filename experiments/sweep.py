@@ -130,7 +130,8 @@ def row(
     found["texts in use"] = in_use(folder.parents[1] / "log.jsonl") if not start else "–"
     z, sites, patients = table.features[test], numbers(table["site"][test]), numbers(table["patient"][test])
     found["rank"] = f"{effective_rank(z):.0f}"
-    found["site"] = f"{100 * site_predictability(z - z.mean(axis=0), sites, patients)['val/site_knn']:.0f}"
+    told_site = site_predictability(z - z.mean(axis=0), sites, patients).get("val/site_knn")
+    found["site"] = "–" if told_site is None else f"{100 * told_site:.0f}"
     found["config"] = experiment_of(folder.parents[1]).hash
     return found
 
@@ -156,8 +157,10 @@ def told(result: Mapping[str, Any], level: Level) -> str:
     difference = result["differences"].get(level, {}).get("accuracy")
     if difference is None:
         return f"{100 * result['metrics'][level]['accuracy']:.1f}"
-    interval = difference["interval"]
-    return f"{100 * difference['mean']:+.1f} [{100 * interval['low']:+.1f}, {100 * interval['high']:+.1f}]"
+    gain, interval = f"{100 * difference['mean']:+.1f}", difference["interval"]
+    if interval is None:
+        return gain
+    return f"{gain} [{100 * interval['low']:+.1f}, {100 * interval['high']:+.1f}]"
 
 
 def in_use(log: Path) -> str:
