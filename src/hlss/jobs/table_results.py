@@ -83,8 +83,11 @@ class Results(Part):
         """Whether this very run is finished, or its result is kept."""
         return facts_of(experiment) is not None or self.of(experiment) is not None
 
-    def keep(self, experiment: Experiment, say: Say) -> None:
-        """Score a finished run and its start, where that is not done, and keep the results. Raises UserError."""
+    def keep(self, experiment: Experiment, say: Say) -> RunResult | None:
+        """Score a finished run and its start, where that is not done, and keep the results; returns the run's.
+
+        Raises UserError.
+        """
         run = experiment.folder
         start = self._keep_start(experiment, say)
         facts, table = facts_of(experiment), embeddings_of(experiment)
@@ -94,6 +97,8 @@ class Results(Part):
             made_by = json.loads((run / "provenance.json").read_text())
             about = {"start": start, "made": facts, "provenance": made_by}
             self._write(run.name, self._scored(experiment, table, experiment.name, about))
+            found = self.of(experiment)
+        return found
 
     def _keep_start(self, experiment: Experiment, say: Say) -> str:
         """Embed and score the weights that a run started from; equal weights are embedded once. Returns its name."""
@@ -160,9 +165,8 @@ def kept(plan: Sequence[Planned], results: Results, say: Say) -> dict[Path, RunR
     """By run folder, the result of every run of the plan that is finished; where the folder is there, it rules."""
     found: dict[Path, RunResult] = {}
     for run in plan:
-        if facts_of(run.experiment) is not None:
-            results.keep(run.experiment, say)
-        result = results.of(run.experiment)
+        finished = facts_of(run.experiment) is not None
+        result = results.keep(run.experiment, say) if finished else results.of(run.experiment)
         if result is not None:
             found[run.folder] = result
     return found
