@@ -28,6 +28,7 @@ SPECS = {
     "fixed": Hlss(),
     "balanced": Hlss(selection="balanced"),
     "centred": Hlss(selection="centred", tau_a=0.5, lambda_ha=2.0),
+    "plus": Hlss(mode="plus"),
     "paper": Hlss(mode="paper"),
     "released": Hlss(mode="released"),
     "hvc": Hlss(alignment=False, text_levels=("patch", "slide")),

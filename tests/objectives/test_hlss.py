@@ -112,6 +112,23 @@ def test_every_term_trains_the_encoder(mode: str, lacking: Ids, build: Any, feat
         assert _slope(term, z).abs().sum(dim=1).count_nonzero() >= 7
 
 
+def test_mode_plus_is_fixed_from_orthogonal_rows(lacking: Ids, build: Any, features: Any, terms_of: Terms):
+    z = features(10)
+    plus, meant = build(mode="plus"), build(init="orthogonal")
+    for level in LEVELS:  # 5, 6 and 7 centred rows span one direction less
+        rows = plus.layers[level].weight
+        singular = torch.linalg.svdvals(rows.detach())
+        torch.testing.assert_close(singular[:-1], torch.ones(len(rows) - 1, dtype=torch.float64))
+        assert singular[-1] < 1e-6
+    found, truth = terms_of(plus, z, lacking), terms_of(meant, z, lacking)
+    for name, term in truth.items():
+        torch.testing.assert_close(found[name], term, rtol=0, atol=0)
+    written = Hlss(mode="plus").model_dump()
+    assert written["init"] == "orthogonal"
+    assert Hlss(**written) == Hlss(mode="plus")
+    assert Hlss(mode="plus", lambda_ha=0.3).ha.weight == 0.3
+
+
 def test_released_alignment_is_a_constant_and_says_so(lacking: Ids, build: Any, features: Any, terms_of: Terms):
     objective, z = build(mode="released"), features(10)
     terms = terms_of(objective, z, lacking)
@@ -220,8 +237,9 @@ def test_nearest_texts_are_searched_once_a_batch(
         ({"tau": 0}, "`tau`"),
         ({"tau": 1e-4}, "`tau`"),
         ({"tau_a": -1}, "`tau_a`"),
-        ({"mode": "paper", "lambda_ha": 2}, "belongs to mode fixed"),
-        ({"mode": "released", "tau_a": 2}, "belongs to mode fixed"),
+        ({"mode": "paper", "lambda_ha": 2}, "belongs to modes fixed and plus"),
+        ({"mode": "released", "tau_a": 2}, "belongs to modes fixed and plus"),
+        ({"mode": "plus", "init": "text"}, "mode plus starts its projections orthogonal"),
         ({"text_levels": ["patch", "cell"]}, "`text_levels.1`"),
         ({"text_levels": ["patch", "patch"]}, "stands twice"),
         ({"temperature": 0.1}, "unknown key `temperature`"),

@@ -1,7 +1,7 @@
-"""HLSS (Watawana et al., MICCAI 2024): Eq. 7, L_HLSS = L_HVC + L_HA, in three named modes and with every ablation."""
+"""HLSS (Watawana et al., MICCAI 2024): Eq. 7, L_HLSS = L_HVC + L_HA, in four named modes and with every ablation."""
 
 from collections.abc import Iterator, Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F  # noqa: N812 — torch's own name for it
@@ -18,23 +18,25 @@ from hlss.objectives.selection import Selection, choose, selected
 from hlss.registry import OBJECTIVES
 from hlss.types import LEVELS, Level
 
-Mode = Literal["fixed", "paper", "released"]
-TAU: dict[Mode, float] = {"fixed": 0.2, "paper": 0.7, "released": 0.07}  # 0016; SPEC §3, §5
+Mode = Literal["fixed", "plus", "paper", "released"]
+TAU: dict[Mode, float] = {"fixed": 0.2, "plus": 0.2, "paper": 0.7, "released": 0.07}  # 0016; SPEC §3, §5
+OURS = ("fixed", "plus")  # modes whose alignment has settings
 SHARED = "shared"  # the projection of all levels without text
 ALL_Z = "all_z"  # features of the whole batch, for selections that look at it
-TAU_A, LAMBDA_HA = 1.0, 0.1  # of mode fixed, from a sweep (0016)
+TAU_A, LAMBDA_HA = 1.0, 0.1  # of our modes, from a sweep (0016)
 
 
 @OBJECTIVES.register("hlss")
 class Hlss(ObjectiveSpec):
     """Settings of HLSS and its ablations (SPEC §3, §4).
 
-    mode:        fixed: HA symmetric, with a temperature and a weight. paper: HA = KL(σ(z)‖σ(t')), no temperature,
-                 meaned over views. released: HA symmetric, no temperature, summed over the batch, without gradient.
-    tau:         temperature of HVC; None: the mode's own (0.2, 0.7, 0.07).
-    tau_a, lambda_ha: softmax temperature (in units of 1/√d) and weight of HA; of mode fixed alone.
-    direction:   of HA's divergence (`alignment.divergence`); of mode fixed alone.
-    selection:   how HA chooses a view's text (`selection.selected`); of mode fixed alone, the others choose hard.
+    mode:        fixed: HA symmetric, with a temperature and a weight. plus: the same, and projections that start from
+                 orthogonal text rows (0016; ours). paper: HA = KL(σ(z)‖σ(t')), no temperature, meaned over views.
+                 released: HA symmetric, no temperature, summed over the batch, without gradient.
+    tau:         temperature of HVC; None: the mode's own (0.2, 0.2, 0.7, 0.07).
+    tau_a, lambda_ha: softmax temperature (in units of 1/√d) and weight of HA; of modes fixed and plus alone.
+    direction:   of HA's divergence (`alignment.divergence`); of modes fixed and plus alone.
+    selection:   how HA chooses a view's text (`selection.selected`); of modes fixed and plus, the others choose hard.
     alignment:   False leaves HA out (HVC only).
     text_levels: levels that have text; the others share one randomly drawn projection.
     init:        what the projections of levels with text start from: the text rows (the paper), these less their mean,
@@ -58,12 +60,21 @@ class Hlss(ObjectiveSpec):
     width: int = Field(default=128, ge=2)
     window: int = Field(default=100, ge=1)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _start_of_plus(cls, settings: Any) -> Any:
+        if isinstance(settings, dict) and settings.get("mode") == "plus":
+            return {"init": "orthogonal", **settings}
+        return settings
+
     @model_validator(mode="after")
     def _consistent(self) -> "Hlss":
+        if self.mode == "plus" and self.init != "orthogonal":
+            raise ValueError(f"mode plus starts its projections orthogonal; `init: {self.init}` belongs to mode fixed")
         own = sorted({"tau_a", "lambda_ha", "direction", "selection"} & self.model_fields_set)
         changed = [name for name in own if getattr(self, name) != type(self).model_fields[name].default]
-        if self.mode != "fixed" and changed:
-            raise ValueError(f"`{changed[0]}` belongs to mode fixed; mode {self.mode} has its own")
+        if self.mode not in OURS and changed:
+            raise ValueError(f"`{changed[0]}` belongs to modes {' and '.join(OURS)}; mode {self.mode} has its own")
         if len(set(self.text_levels)) < len(self.text_levels):
             raise ValueError("a level stands twice in `text_levels`")
         return self
