@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from hlss.config import Part, read_settings
 from hlss.embedding_table import EmbeddingTable
@@ -44,6 +44,7 @@ class Sweep(Part):
 
     checkpoints: what is compared with the start; start-norms-train: nothing learnt, statistics of norms of the cohort.
     cohorts: every setting draws a cohort of its own, and is compared with its own start; then all are pooled.
+    seeds: by name, settings that differ by their seed alone: pooled, and compared with the first of these names.
     """
 
     experiment: Path
@@ -51,7 +52,15 @@ class Sweep(Part):
     runs: Path
     checkpoints: list[Literal["start-norms-train", "midway", "last"]] = Field(default=["last"], min_length=1)
     cohorts: bool = False
+    seeds: dict[str, list[str]] = Field(default_factory=dict)
     settings: dict[str, list[str]] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _known(self) -> "Sweep":
+        unknown = [one for names in self.seeds.values() for one in names if one not in self.settings]
+        if unknown:
+            raise ValueError(f"`seeds` names {unknown[0]!r}, which is no setting")
+        return self
 
 
 def main() -> None:
@@ -79,6 +88,7 @@ def main() -> None:
         data.append(scored["tables"][0]["data_hash"])
         cohorts.append(read)
     rows += pooled(cohorts, list(rows[0])) if sweep.cohorts else []
+    rows += over_seeds(sweep, cohorts[0], list(rows[0])) if sweep.seeds else []
     facts = provenance()
     used = {"command": facts["command"].replace("hlss ", "python experiments/sweep.py ", 1)}
     used |= {name: facts[name] for name in ("code_version", "hardware")}
@@ -144,10 +154,28 @@ def pooled(cohorts: Sequence[Mapping[str, EmbeddingTable]], columns: Sequence[st
             own = {column: np.array([f"{number}/{one}" for one in table[column]]) for column in ("patient", "slide")}
             facts = {**table.provenance, "method": f"all cohorts · {name.rpartition(' · ')[2]}", "fold": number}
             tables.append(replace(table, columns={**table.columns, **own}, provenance=facts))
-    scored = evaluate(tables, EvaluateSpec(), f"all cohorts · {START}").to_json()
+    return together(tables, f"all cohorts · {START}", columns)
+
+
+def over_seeds(sweep: Sweep, read: Mapping[str, EmbeddingTable], columns: Sequence[str]) -> list[dict[str, Any]]:
+    """Accuracy over all seeds of each name in `seeds`; of the others what they gain over the first name, paired."""
+    tables = []
+    for name, settings in sweep.seeds.items():
+        for seed, setting in enumerate(settings):
+            table = read[f"{setting} · {sweep.checkpoints[-1]}"]
+            facts = {**table.provenance, "method": f"{name} · all seeds", "seed": seed}
+            tables.append(replace(table, provenance=facts))
+    return together(tables, tables[0].provenance["method"], columns)
+
+
+def together(tables: Sequence[EmbeddingTable], against: str, columns: Sequence[str]) -> list[dict[str, Any]]:
+    """A row of accuracies for each method of these tables."""
+    scored = evaluate(tables, EvaluateSpec(), against).to_json()
     found: dict[str, dict[str, Any]] = {}
     for result in scored["results"]:
-        of_method = found.setdefault(result["method"], dict.fromkeys(columns, "–") | {"setting": result["method"]})
+        less = "–" if result["method"] == against else f"less {against}"
+        first = dict.fromkeys(columns, "–") | {"setting": result["method"], "changes": less}
+        of_method = found.setdefault(result["method"], first)
         of_method |= {f"{level} ({result['protocol']})": told(result, level) for level in LEVELS}
     return list(found.values())
 

@@ -10,6 +10,7 @@ import yaml
 from experiments.sweep import main
 
 from hlss.embedding_table import EmbeddingTable
+from hlss.errors import UserError
 
 BASE = {
     "name": "base",
@@ -80,3 +81,23 @@ def test_cohorts_stand_against_their_own_starts_and_are_pooled(tmp_path, monkeyp
     (together,) = (row for row in found["rows"] if row["setting"] == pooled[0])
     assert float(together["patch (small)"]) == pytest.approx(np.mean(starts), abs=0.051)  # as many patches each
     assert len(found["data"].split(", ")) == 2
+
+
+def test_seeds_of_a_setting_are_pooled_and_stand_against_the_first_name(tmp_path, monkeypatch):
+    settings = {f"{rate}, seed {seed}": [f"train.lr={rate}", f"seed={seed}"] for rate in (1e-4, 0.1) for seed in (0, 1)}
+    seeds = {f"rate {rate}": [f"{rate}, seed {seed}" for seed in (0, 1)] for rate in (1e-4, 0.1)}
+    found = json.loads(swept(tmp_path, monkeypatch, {"settings": settings, "seeds": seeds}).read_text())
+    first, second = found["rows"][-2:]
+    assert [first["setting"], second["setting"]] == ["rate 0.0001 · all seeds", "rate 0.1 · all seeds"]
+    assert second["changes"] == "less rate 0.0001 · all seeds"
+    means = []
+    for rate in ("0-0001", "0-1"):
+        folders = [tmp_path / "runs" / f"{rate}-seed-{seed}" / "embeddings" / "last" for seed in (0, 1)]
+        means.append(np.mean([accuracy(folder) for folder in folders]))
+    assert float(first["patch (small)"]) == pytest.approx(means[0], abs=0.051)
+    assert float(second["patch (small)"].split(" [")[0]) == pytest.approx(means[1] - means[0], abs=0.051)
+
+
+def test_seeds_that_name_no_setting_are_refused(tmp_path, monkeypatch):
+    with pytest.raises(UserError, match="`seeds` names 'b', which is no setting"):
+        swept(tmp_path, monkeypatch, {"settings": {"a": []}, "seeds": {"both": ["a", "b"]}})
