@@ -36,7 +36,7 @@ METHODS = {
     *("supervised", "simclr", "simsiam", "byol", "vicreg", "hidisc", "hlss"),  # Table 1
     *("hvc", "hvc_patch", "hvc_patch_slide", "hvc_generic"),  # Tables 3, 4, 5
     *("hvc_random_init", "hvc_frozen", "hlss_random_text", "hlss_permuted_bank"),  # projections, controls
-    *("hlss_paper", "hlss_released"),  # modes
+    *("hlss_plus", "hlss_paper", "hlss_released"),  # modes
 }
 
 TINY = {  # by cohort: what makes a step of it cheap; what is learnt stays as the file has it

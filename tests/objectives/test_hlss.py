@@ -143,8 +143,10 @@ def test_released_alignment_is_a_constant_and_says_so(lacking: Ids, build: Any, 
 
 def test_towers_not_trained_together_are_said_to_be_so(texts: dict[Level, Tensor]):
     given = Given(torch.nn.Identity(), 16, texts, aligned=False)
-    (notice,) = Hlss().build(given).notices
+    notice, advice = Hlss().build(given).notices
     assert "no characteristic is claimed to be seen" in notice
+    assert "objective.alignment=false" in advice
+    assert Hlss(alignment=False).build(given).notices == (notice,)
     assert Hlss(text_levels=()).build(given).notices == ()
 
 

@@ -212,3 +212,5 @@ def _notices(spec: Hlss, given: Given) -> Iterator[str]:
             "image and text towers were not trained together: no characteristic is claimed to be seen, and a result "
             "wants the same run beside it with random and with permuted text"
         )
+        if spec.alignment:
+            yield "HA lost accuracy with such towers (docs/decisions/0016): objective.alignment=false leaves it out"
