@@ -1,7 +1,7 @@
 """A training step by objective, as a ratio to HiDisc's: forward, loss, backward, AdamW, moving average.
 
-ResNet-50 (random weights), bf16 with channels_last, heads of each paper's widths. Objectives take turns, so that a slow
-spell of the machine meets all. What a method's own networks cost is timed apart:
+ResNet-50 (random weights), bf16 with channels_last where bf16 is native, heads of each paper's widths. Objectives take
+turns, so that a slow spell of the machine meets all. What a method's own networks cost is timed apart:
   towers: what sees the views a second time (BYOL's target); taken off both ratios.
   layers: what stands between features and loss: forward, backward and AdamW, without the tower. VICReg's expander
           (8192-8192-8192) has 151 million weights, six times the tower's, and costs the same for any number of views.
@@ -23,12 +23,14 @@ from hlss.config import validate
 from hlss.encoders.timm import Timm
 from hlss.objectives.base import Gathered, Given, ObjectiveSpec, Projected
 from hlss.registry import OBJECTIVES
+from hlss.train.device import bf16_is_native
 from hlss.train.network import Network, whole_batch
 from hlss.train.optim import optimiser
 from hlss.train.settings import TrainSpec
 from hlss.types import LEVELS
 
 GOAL, BASE, TEXTS = 1.25, "hidisc", 128
+NATIVE = bf16_is_native(torch.device("cpu"))  # elsewhere it is emulated, and several times as slow
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ def prepared(name: str, views: int, px: int) -> Work:
     spec = validate({"name": name}, OBJECTIVES[name], where=name)
     assert isinstance(spec, ObjectiveSpec)
     objective = spec.build(Given(encoder, encoder.dim, texts, classes=7))
-    network = Network(encoder, objective, bf16=True)
+    network = Network(encoder, objective, bf16=NATIVE)
     optimizer = optimiser(encoder, objective, TrainSpec(lr=1e-4))
     raw = torch.randint(0, 256, (views, 3, px, px), generator=draw, dtype=torch.uint8)
     features = torch.randn(views, encoder.dim, generator=draw).requires_grad_()
@@ -123,7 +125,8 @@ def main() -> None:
     views, px, rounds = (8, 64, 1) if quick else (32, 224, 3)
     names = [BASE, *(name for name in OBJECTIVES if name != BASE)]
     threads = torch.get_num_threads()
-    print(f"training step of ResNet-50, {views} views of {px} px, {threads} threads, median of {rounds}")
+    precision = "bf16" if NATIVE else "fp32"
+    print(f"training step of ResNet-50 in {precision}, {views} views of {px} px, {threads} threads, median of {rounds}")
     for name in names:
         work, reference = prepared(name, views, px), prepared(BASE, views, px)
         Seconds.of(work), Seconds.of(reference)
