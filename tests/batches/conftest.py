@@ -5,8 +5,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from hlss.cohorts.base import Cohort, TileSource, UnreadableTile
+from hlss.cohorts.base import Cohort, TileSource
 from hlss.cohorts.build import ImageRow, cohort_from_images
+from hlss.errors import Unreadable
 
 
 class Places(TileSource):
@@ -24,7 +25,7 @@ class Places(TileSource):
 
     def read(self, image, xy_px0, tile_px, mpp):
         if image in self.broken:
-            raise UnreadableTile(self.image_name(image), "broken on purpose")
+            raise Unreadable(self.image_name(image), "broken on purpose")
         x, y = np.meshgrid(xy_px0[0] + np.arange(tile_px), xy_px0[1] + np.arange(tile_px))
         return np.stack([np.full_like(x, image), x, y], axis=-1).astype(np.uint8)
 

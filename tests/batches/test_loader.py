@@ -64,7 +64,7 @@ def test_unreadable_tiles_are_replaced_by_the_same_patient_and_listed(make_cohor
     for batch in batches:
         assert (batch.views[..., 0, :, :] != 2).any()
         rows = batch.ids[Level.PATCH].flatten().numpy()
-        assert 2 not in set(cohort.tile_image[rows])
+        assert 2 not in set(cohort.tile_image(rows))
         assert sorted(set(batch.ids[Level.PATIENT].flatten().tolist())) == [0, 1, 2, 3]
         np.testing.assert_array_equal(cohort.tile_slide(rows), batch.ids[Level.SLIDE].flatten())
     assert batches.unreadable

@@ -12,17 +12,6 @@ Coded = Callable[[int, int], np.ndarray]
 Write = Callable[..., Path]
 
 
-@pytest.fixture(scope="session")
-def coded() -> Coded:
-    """coded(width, height): red = x, green = y (mod 256), blue = which 256-px block: no two pixels alike."""
-
-    def draw(width: int, height: int) -> np.ndarray:
-        y, x = np.mgrid[:height, :width]
-        return np.stack([x % 256, y % 256, x // 256 * 16 + y // 256], axis=-1).astype(np.uint8)
-
-    return draw
-
-
 @pytest.fixture
 def write_csv(tmp_path: Path) -> Write:
     """write_csv(rows): a manifest below tmp_path; the columns are those of the first row."""

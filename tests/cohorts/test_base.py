@@ -4,8 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hlss.cohorts.base import Cohort, UnreadableTile
+from hlss.cohorts.base import Cohort
 from hlss.cohorts.manifest import ManifestSpec
+from hlss.errors import Unreadable
 
 
 @pytest.fixture
@@ -73,7 +74,7 @@ def test_fingerprint_tells_data_from_place(cohort: Cohort, small: Path) -> None:
 
 def test_tables_are_frozen(cohort: Cohort) -> None:
     with pytest.raises(ValueError, match="read-only"):
-        cohort.tile_image[0] = 1
+        cohort.image_slide[0] = 1
     with pytest.raises(AttributeError):
         cohort.tile_px = 3  # type: ignore[misc]
 
@@ -106,6 +107,6 @@ def test_says_what_it_is(cohort: Cohort) -> None:
 
 
 def test_an_unreadable_tile_survives_pickling() -> None:
-    error = pickle.loads(pickle.dumps(UnreadableTile("a.png", "the file is empty")))
+    error = pickle.loads(pickle.dumps(Unreadable("a.png", "the file is empty")))
     assert (error.path, error.reason) == ("a.png", "the file is empty")
     assert str(error).startswith("a.png: cannot be read: the file is empty.")

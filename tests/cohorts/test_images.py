@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from hlss.cohorts import images
-from hlss.cohorts.base import UnreadableTile
 from hlss.cohorts.images import FlatImages
+from hlss.errors import Unreadable
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_a_tile_outside_its_image_is_a_programming_error(source: FlatImages) -> 
 
 def test_a_size_other_than_said_is_unreadable(folder: Path) -> None:
     source = FlatImages(folder, ["a.png"], [(299, 200)], [None])
-    with pytest.raises(UnreadableTile, match="300×200 px, not 299×200"):
+    with pytest.raises(Unreadable, match="300×200 px, not 299×200"):
         source.read(0, (0, 0), 8, None)
 
 
@@ -87,5 +87,5 @@ def test_rewriting_a_file_in_place_changes_freshness_not_fingerprint(folder: Pat
 
 def test_a_file_gone_meanwhile_is_named(folder: Path, source: FlatImages) -> None:
     (folder / "a.png").unlink()
-    with pytest.raises(UnreadableTile, match=r"a\.png"):
+    with pytest.raises(Unreadable, match=r"a\.png"):
         _ = source.fingerprint

@@ -40,9 +40,9 @@ def test_row_order_and_format_change_nothing(small: Path, tmp_path: Path) -> Non
 
 def test_pixels_of_a_tile_are_where_its_row_says(small: Path, coded) -> None:
     cohort = ManifestSpec(path=small, tile_px=20, overlap_px=5).open()
-    assert cohort.tile_xy_px0[:4].tolist() == [[0, 0], [15, 0], [30, 0], [45, 0]]
+    assert cohort.tile_xy_px0(np.arange(4)).tolist() == [[0, 0], [15, 0], [30, 0], [45, 0]]
     for row in range(4):
-        x, y = cohort.tile_xy_px0[row]
+        x, y = cohort.tile_xy_px0(np.array([row]))[0]
         assert np.array_equal(cohort.read_tile(row), coded(70, 50)[y : y + 20, x : x + 20])
 
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from hlss.cohorts import pack as pack_module
-from hlss.cohorts.base import Cohort, UnreadableTile
+from hlss.cohorts.base import Cohort
 from hlss.cohorts.manifest import ManifestSpec
 from hlss.cohorts.pack import PackRecipe, packed
-from hlss.errors import UserError
+from hlss.errors import Unreadable, UserError
 
 LOSSLESS = PackRecipe(lossless=True, part_tiles=8)
 
@@ -128,7 +128,7 @@ def test_a_flipped_byte_is_found_when_read(cohort: Cohort, folder: Path) -> None
     data = bytearray(part.read_bytes())
     data[data.index(b"IDAT") + 20] ^= 1
     part.write_bytes(data)
-    with pytest.raises(UnreadableTile, match=r"tile 0 of the pack is damaged; delete .* to rebuild"):
+    with pytest.raises(Unreadable, match=r"tile 0 of the pack is damaged; delete .* to rebuild"):
         packed(cohort, folder, LOSSLESS).read_tile(0)
 
 
@@ -176,7 +176,7 @@ import resource, signal, sys
 from pathlib import Path
 from hlss.cohorts.manifest import ManifestSpec
 from hlss.cohorts.pack import PackRecipe, packed
-from hlss.errors import UserError
+from hlss.errors import Unreadable, UserError
 cohort = ManifestSpec(path=Path(sys.argv[1]), tile_px=20).open()
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 try:

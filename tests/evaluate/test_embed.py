@@ -11,6 +11,7 @@ from hlss.cohorts.base import Cohort, TileSource
 from hlss.encoders.base import ImageEncoder
 from hlss.errors import UserError
 from hlss.evaluate.embed import chosen_rows, embed
+from hlss.slides.tiles import ListedTiles
 
 CPU = torch.device("cpu")
 
@@ -46,6 +47,7 @@ def make_cohort(tiles_of_slide: list[int], slides: tuple[str, ...]) -> Cohort:
     image = np.repeat(np.arange(n), tiles_of_slide)
     patients = tuple(f"p{i}" for i in range((n + 1) // 2))
     x_px0 = np.concatenate([np.arange(count) * 10 for count in tiles_of_slide])
+    corners = np.stack([x_px0, x_px0 + 1], axis=1).astype(np.int32)
     label = np.arange(n) % 2
     label[-1] = -1
     return Cohort(
@@ -64,8 +66,7 @@ def make_cohort(tiles_of_slide: list[int], slides: tuple[str, ...]) -> Cohort:
         image_label=label,
         image_site=np.where(np.arange(n) == 0, 0, -1),
         image_number=np.arange(n) + 5,
-        tile_image=image.astype(np.int32),
-        tile_xy_px0=np.stack([x_px0, x_px0 + 1], axis=1).astype(np.int32),
+        tiles=ListedTiles.of([corners[image == one] for one in range(n)]),
     )
 
 
@@ -142,9 +143,9 @@ def test_at_most_so_many_a_slide():
 def test_choice_hangs_on_seed_and_slide_id_alone():
     """The same slide in another cohort, at another place, beside others: the same patches."""
     alone, later = make_cohort([50], ("x",)), make_cohort([20, 7, 50], ("a", "b", "x"))
-    here = alone.tile_xy_px0[chosen_rows(alone, 5, 1)]
+    here = alone.tile_xy_px0(chosen_rows(alone, 5, 1))
     rows = chosen_rows(later, 5, 1)
-    there = later.tile_xy_px0[rows[later.tile_slide(rows) == 2]]
+    there = later.tile_xy_px0(rows[later.tile_slide(rows) == 2])
     assert np.array_equal(here, there)
     assert chosen_rows(alone, 5, 1).tolist() != chosen_rows(alone, 5, 2).tolist()
 

@@ -59,8 +59,8 @@ def write_run(folder: Path, settings: dict, tables: dict) -> Path:
         "image": np.full(len(rows), "i", dtype=object),
         "site": np.full(len(rows), "", dtype=object),
         "side": np.array(["test" if i // 2 % 2 else "train" for i in patients.tolist()], dtype=object),
-        "x_px0": cohort.tile_xy_px0[:, 0].astype(np.int64),
-        "y_px0": cohort.tile_xy_px0[:, 1].astype(np.int64),
+        "x_px0": cohort.tile_xy_px0(rows)[:, 0].astype(np.int64),
+        "y_px0": cohort.tile_xy_px0(rows)[:, 1].astype(np.int64),
     }
     for name, features in tables.items():
         facts = {"method": f"{experiment.name} · {name}", "seed": 0, "fold": 0, "config_hash": experiment.hash}

@@ -22,8 +22,8 @@ from hlss.batches.opencv import evaluation_view, views_of
 from hlss.batches.recipe import ViewSpec
 from hlss.batches.sampler import BatchPlan, Sampler
 from hlss.batches.torch_views import views_of_batch
-from hlss.cohorts.base import Cohort, UnreadableTile
-from hlss.errors import UserError
+from hlss.cohorts.base import Cohort
+from hlss.errors import Unreadable, UserError
 from hlss.types import ViewBatch
 
 Executor = Literal["opencv", "torch"]
@@ -102,7 +102,7 @@ class DrawnView:
     number: int
 
     def of(self, cohort: Cohort, row: int, tile: UInt8[ndarray, "h h 3"], input_px: int) -> UInt8[ndarray, "3 p p"]:
-        image, place = int(cohort.image_number[cohort.tile_image[row]]), cohort.tile_xy_px0[row].tolist()
+        image, place = cohort.source_image(row), cohort.tile_xy_px0(np.array([row]))[0].tolist()
         keys = generator(self.seed, _STORED, self.number, image, *place)
         seen: UInt8[ndarray, "1 3 p p"] = views_of(tile, draw(self.views, [keys], 1), 0, 1, input_px)
         return seen[0]
@@ -155,12 +155,12 @@ class _Batches(Dataset[_Item]):
         row = int(rows[place])
         try:
             return self.cohort.read_tile(row)
-        except UnreadableTile as error:
+        except Unreadable as error:
             unreadable[self._name(row)] = error.reason
         for candidate in self._candidates(row):
             try:
                 pixels = self.cohort.read_tile(candidate)
-            except UnreadableTile as error:
+            except Unreadable as error:
                 unreadable[self._name(candidate)] = error.reason
                 continue
             rows[place] = candidate
@@ -198,7 +198,7 @@ class _Tiles(Dataset[tuple[ndarray, Tensor, dict[str, str]]]):
             try:
                 pixels.append(self._seen(row, self.cohort.read_tile(row)))
                 kept.append(row)
-            except UnreadableTile as error:
+            except Unreadable as error:
                 problems[tile_name(self.cohort, row)] = error.reason
         stacked = torch.from_numpy(np.stack(pixels)) if pixels else torch.empty(0, dtype=torch.uint8)
         return np.array(kept, dtype=np.int64), stacked, problems
@@ -211,8 +211,8 @@ class _Tiles(Dataset[tuple[ndarray, Tensor, dict[str, str]]]):
 
 def tile_name(cohort: Cohort, row: int) -> str:
     """What to call a tile in a message: its image and place."""
-    x_px0, y_px0 = cohort.tile_xy_px0[row].tolist()
-    return f"{cohort.source.image_name(int(cohort.image_number[cohort.tile_image[row]]))} at {x_px0},{y_px0}"
+    x_px0, y_px0 = cohort.tile_xy_px0(np.array([row]))[0].tolist()
+    return f"{cohort.source.image_name(cohort.source_image(row))} at {x_px0},{y_px0}"
 
 
 def _loaded(work: "Dataset[Any]", indices: range, workers: int) -> Iterator[Any]:

@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int, Int32, Int64, UInt8
@@ -15,17 +14,7 @@ from pydantic import Field
 
 from hlss.config import Part
 from hlss.errors import UserError
-
-
-class UnreadableTile(UserError):  # noqa: N818 — what it is, not that it is an error
-    """A stored image or tile whose pixels cannot be had. `path`: its file; `reason`: why."""
-
-    def __init__(self, path: str | Path, reason: str) -> None:
-        super().__init__(f"cannot be read: {reason}", where=path, fix="Repair the file or take it out of the cohort.")
-        self.path, self.reason = str(path), reason
-
-    def __reduce__(self) -> tuple[type["UnreadableTile"], tuple[str, str]]:
-        return UnreadableTile, (self.path, self.reason)
+from hlss.slides.tiles import Tiles
 
 
 class Source(ABC):
@@ -54,7 +43,7 @@ class TileSource(Source):
         self, image: int, xy_px0: tuple[int, int], tile_px: int, mpp: float | None
     ) -> UInt8[ndarray, "tile_px tile_px 3"]:
         """RGB pixels of the square tile whose top-left corner lies at `xy_px0` (level-0 px of the image), resampled
-        to `mpp` µm/px (None: as stored). A fresh array. Raises UnreadableTile.
+        to `mpp` µm/px (None: as stored). A fresh array. Raises Unreadable.
         """
 
 
@@ -96,7 +85,7 @@ class Cohort:
     slide_patient:    patient number of each slide.
     patient_split:    split number each patient was given by the data, −1: none.
     image_*:          of each image: slide, label (−1: none), site (−1: none), and its number in the source.
-    tile_image, tile_xy_px0: of each tile: its image, and its top-left corner in level-0 px of that image.
+    tiles:            which tiles there are, in the order of their images; images of a slide follow each other.
     tile_stored:      of each tile: its row in a FeatureSource; None where the source gives pixels.
     notices:          what a user should know (images left out for their size, say).
     problems:         images that cannot be read: (path, reason).
@@ -117,8 +106,7 @@ class Cohort:
     image_label: Int64[ndarray, " n_images"]
     image_site: Int64[ndarray, " n_images"]
     image_number: Int64[ndarray, " n_images"]
-    tile_image: Int32[ndarray, " n_tiles"]
-    tile_xy_px0: Int32[ndarray, "n_tiles 2"]
+    tiles: Tiles
     tile_stored: Int64[ndarray, " n_tiles"] | None = None
     notices: tuple[str, ...] = ()
     problems: tuple[tuple[str, str], ...] = ()
@@ -150,11 +138,19 @@ class Cohort:
 
     @property
     def n_tiles(self) -> int:
-        return len(self.tile_image)
+        return len(self.tiles)
+
+    def tile_image(self, rows: Int[ndarray, " n"]) -> Int64[ndarray, " n"]:
+        """Image number of each tile."""
+        return self.tiles.image(rows)
+
+    def tile_xy_px0(self, rows: Int[ndarray, " n"]) -> Int32[ndarray, "n 2"]:
+        """Top-left corner of each tile, level-0 px of its image."""
+        return self.tiles.xy_px0(rows)
 
     def tile_slide(self, rows: Int[ndarray, " n"]) -> Int64[ndarray, " n"]:
         """Slide number of each tile."""
-        return np.asarray(self.image_slide[self.tile_image[rows]])
+        return np.asarray(self.image_slide[self.tile_image(rows)])
 
     def tile_patient(self, rows: Int[ndarray, " n"]) -> Int64[ndarray, " n"]:
         """Patient number of each tile."""
@@ -162,15 +158,16 @@ class Cohort:
 
     def tile_label(self, rows: Int[ndarray, " n"]) -> Int64[ndarray, " n"]:
         """Class number of each tile (that of its image), −1: none."""
-        return np.asarray(self.image_label[self.tile_image[rows]])
+        return np.asarray(self.image_label[self.tile_image(rows)])
 
     def tile_site(self, rows: Int[ndarray, " n"]) -> Int64[ndarray, " n"]:
         """Site number of each tile, −1: none."""
-        return np.asarray(self.image_site[self.tile_image[rows]])
+        return np.asarray(self.image_site[self.tile_image(rows)])
 
     def slide_tiles(self, slide: int) -> Int64[ndarray, " n"]:
         """Rows of a slide's tiles, ascending."""
-        return self._tiles_by_slide.members(slide)
+        images = self._images_by_slide.members(slide)
+        return np.arange(self.tiles.starts[images[0]], self.tiles.starts[images[-1] + 1])
 
     def patient_slides(self, patient: int) -> Int64[ndarray, " n"]:
         """Numbers of a patient's slides, ascending."""
@@ -200,17 +197,23 @@ class Cohort:
             value = getattr(self, field.name)
             if isinstance(value, ndarray):
                 hasher.update(np.ascontiguousarray(value).tobytes())
+            elif isinstance(value, Tiles):
+                for part in value.said():
+                    hasher.update(part)
         return hasher.hexdigest()[:12]
 
     def read_tile(self, row: int) -> UInt8[ndarray, "tile_px tile_px 3"]:
-        """RGB pixels of a tile, a fresh array. Raises UnreadableTile, naming file and reason."""
+        """RGB pixels of a tile, a fresh array. Raises Unreadable, naming file and reason."""
         if not isinstance(self.source, TileSource):
             raise UserError("this cohort has features, not pixels", where=self.name, fix="Set encoder: adapter.")
         if not 0 <= row < self.n_tiles:
             raise IndexError(f"tile {row} of a cohort of {self.n_tiles}")
-        x_px0, y_px0 = self.tile_xy_px0[row].tolist()
-        number = int(self.image_number[self.tile_image[row]])
-        return self.source.read(number, (x_px0, y_px0), self.tile_px, self.mpp)
+        x_px0, y_px0 = self.tile_xy_px0(np.array([row]))[0].tolist()
+        return self.source.read(self.source_image(row), (x_px0, y_px0), self.tile_px, self.mpp)
+
+    def source_image(self, row: int) -> int:
+        """Number, in the source, of the image of a tile."""
+        return int(self.image_number[self.tile_image(np.array([row]))[0]])
 
     def features(self, rows: Int[ndarray, " n"], views: Int64[ndarray, " n"] | int = 0) -> Float32[ndarray, "n d"]:
         """Stored features of tiles, each in the stored view asked for (0: the tile as it is), a fresh array."""
@@ -222,11 +225,24 @@ class Cohort:
         """The cohort of these patients alone, in the old order. Patients, slides, images and tiles are renumbered."""
         wanted = np.zeros(len(self.patients), dtype=bool)
         wanted[np.asarray(list(numbers), dtype=np.int64)] = True
-        return self.keep_tiles(wanted[self.slide_patient[self.image_slide]][self.tile_image])
+        images = np.flatnonzero(wanted[self.slide_patient[self.image_slide]])
+        stored = self.tile_stored
+        if stored is not None:
+            stored = stored[np.repeat(wanted[self.slide_patient[self.image_slide]], np.diff(self.tiles.starts))]
+        return self._of_images(images, self.tiles.of_images(images), stored)
 
     def keep_tiles(self, keep: Bool[ndarray, " n_tiles"]) -> "Cohort":
         """The cohort of these tiles alone; images, slides and patients left without a tile go too."""
-        images = np.unique(self.tile_image[keep])
+        kept = self.tiles.kept(keep)
+        images = np.flatnonzero(np.diff(kept.starts))
+        return self._of_images(
+            images, kept.of_images(images), None if self.tile_stored is None else self.tile_stored[keep]
+        )
+
+    def _of_images(
+        self, images: Int64[ndarray, " k"], tiles: Tiles, stored: Int64[ndarray, " n_tiles"] | None
+    ) -> "Cohort":
+        """The cohort of these images, ascending, and of these tiles of theirs."""
         slides = np.unique(self.image_slide[images])
         patients = np.unique(self.slide_patient[slides])
         return replace(
@@ -239,14 +255,13 @@ class Cohort:
             image_label=self.image_label[images],
             image_site=self.image_site[images],
             image_number=self.image_number[images],
-            tile_image=np.searchsorted(images, self.tile_image[keep]).astype(np.int32),
-            tile_xy_px0=self.tile_xy_px0[keep],
-            tile_stored=None if self.tile_stored is None else self.tile_stored[keep],
+            tiles=tiles,
+            tile_stored=stored,
         )
 
     @cached_property
-    def _tiles_by_slide(self) -> "_Groups":
-        return _Groups(self.image_slide[self.tile_image], len(self.slides))
+    def _images_by_slide(self) -> "_Groups":
+        return _Groups(self.image_slide, len(self.slides))
 
     @cached_property
     def _slides_by_patient(self) -> "_Groups":

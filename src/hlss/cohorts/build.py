@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int32, Int64
+from jaxtyping import Int64
 from numpy import ndarray
 
 from hlss.cohorts.base import Cohort, Source, TileSource
-from hlss.cohorts.grid import grid
 from hlss.errors import UserError
+from hlss.slides.grid import Grid, grid
+from hlss.slides.tiles import GriddedTiles, Tiles
 
 
 @dataclass(frozen=True)
@@ -49,14 +50,14 @@ def cohort_from_images(
         raise UserError("there is no image in this cohort", where=where, fix="Add images, or widen the filter.")
     order = sorted(range(len(images)), key=lambda i: (images[i].patient, images[i].slide))
     grids = [_grid(images[i], tile_px, mpp, overlap_px, where) for i in order]
-    kept = [k for k, corners in enumerate(grids) if len(corners)]
+    kept = [k for k, cells in enumerate(grids) if cells.n]
     if not kept:
         raise UserError(_too_large(images, tile_px, mpp), where=where, fix="Choose a smaller tile_px or a finer mpp.")
     if len(kept) < len(grids):
         notices += (f"{len(grids) - len(kept)} of {len(grids)} images are smaller than a tile and left out",)
     rows, numbers = [images[order[k]] for k in kept], [order[k] for k in kept]
-    corners = [grids[k] for k in kept]
-    return cohort_of_tiles(name, source, rows, numbers, corners, tile_px, mpp, where, notices, problems)
+    tiles = GriddedTiles.of([grids[k] for k in kept])
+    return cohort_of_tiles(name, source, rows, numbers, tiles, tile_px, mpp, where, notices, problems)
 
 
 def cohort_of_tiles(
@@ -64,7 +65,7 @@ def cohort_of_tiles(
     source: Source,
     rows: Sequence[ImageRow],
     numbers: Sequence[int],
-    corners: Sequence[Int32[ndarray, "n 2"]],
+    tiles: Tiles,
     tile_px: int,
     mpp: float | None,
     where: object,
@@ -74,8 +75,8 @@ def cohort_of_tiles(
 ) -> Cohort:
     """Number patients, slides, images and tiles whose places are known; images come in order of patient and slide id.
 
-    numbers: of each image in `source`; corners: of each image's tiles, level-0 px; stored: row of each tile in a
-    FeatureSource, tiles of all images one after the other. Raises UserError where a patient stands in two splits.
+    numbers: of each image in `source`; tiles: of these images; stored: row of each tile in a FeatureSource. Raises
+    UserError where a patient stands in two splits.
     """
     patients, image_patient = _numbered([row.patient for row in rows])
     slides, image_slide = _numbered_slides(rows)
@@ -100,8 +101,7 @@ def cohort_of_tiles(
         image_label=image_label,
         image_site=image_site,
         image_number=np.array(numbers, dtype=np.int64),
-        tile_image=np.repeat(np.arange(len(rows), dtype=np.int32), [len(places) for places in corners]),
-        tile_xy_px0=np.concatenate(list(corners)),
+        tiles=tiles,
         tile_stored=stored,
         notices=notices,
         problems=problems,
@@ -117,7 +117,7 @@ def scale_of(image_mpp: float | None, mpp: float | None) -> float:
     return mpp / image_mpp
 
 
-def _grid(row: ImageRow, tile_px: int, mpp: float | None, overlap_px: int, where: object) -> ndarray:
+def _grid(row: ImageRow, tile_px: int, mpp: float | None, overlap_px: int, where: object) -> Grid:
     if mpp is not None and row.mpp is None:
         raise UserError(
             f"an image of slide {row.slide!r} has no mpp, so tiles at {mpp:g} µm/px cannot be cut", where=where

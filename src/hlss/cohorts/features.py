@@ -12,6 +12,7 @@ from numpy import ndarray
 from hlss.cohorts.base import Cohort, CohortSpec, FeatureSource
 from hlss.cohorts.build import ImageRow, cohort_of_tiles
 from hlss.errors import UserError
+from hlss.slides.tiles import ListedTiles
 
 Table = ndarray  # n × d, float32 or float16: kept as stored, since a copy of it is the whole memory of a run
 _BLOCK = 8192  # rows looked at together
@@ -83,7 +84,7 @@ def cohort_of_features(
         source,
         rows=[image.row for image in images],
         numbers=[image.number for image in images],
-        corners=[image.places.astype(np.int32) for image in images],
+        tiles=ListedTiles.of([image.places.astype(np.int32) for image in images]),
         tile_px=spec.tile_px,
         mpp=spec.mpp,
         where=where,

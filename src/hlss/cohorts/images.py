@@ -12,11 +12,12 @@ import numpy as np
 from jaxtyping import UInt8
 from numpy import ndarray
 
-from hlss.cohorts.base import TileSource, UnreadableTile
+from hlss.cohorts.base import TileSource
 from hlss.cohorts.build import scale_of
-from hlss.cohorts.decode import decode
-from hlss.cohorts.grid import extent_px0
+from hlss.errors import Unreadable
 from hlss.files import digest
+from hlss.slides.decode import decode
+from hlss.slides.grid import extent_px0
 
 CACHE_BYTES = 256 * 2**20
 
@@ -76,7 +77,7 @@ class FlatImages(TileSource):
             height, width = pixels.shape[:2]
             if (width, height) != self.sizes_px0[image]:
                 said = "×".join(map(str, self.sizes_px0[image]))
-                raise UnreadableTile(path, f"it is {width}×{height} px, not {said} as the manifest says")
+                raise Unreadable(path, f"it is {width}×{height} px, not {said} as the manifest says")
             self._cache.put(image, pixels)
         return pixels
 
@@ -85,7 +86,7 @@ class FlatImages(TileSource):
         try:
             stat = path.stat()
         except OSError as error:
-            raise UnreadableTile(path, error.strerror or "the file is missing") from error
+            raise Unreadable(path, error.strerror or "the file is missing") from error
         return stat.st_size, stat.st_mtime_ns
 
 

@@ -26,10 +26,10 @@ from jaxtyping import UInt8
 from numpy import ndarray
 from pydantic import Field
 
-from hlss.cohorts.base import Cohort, UnreadableTile
+from hlss.cohorts.base import Cohort
 from hlss.cohorts.packed import PackedTiles, encode_jpeg, encode_png, part_path, read_part
 from hlss.config import Part
-from hlss.errors import UserError
+from hlss.errors import Unreadable, UserError
 from hlss.files import digest, replacing, write_json
 
 FORMAT = 1  # of the files; packs of another are built anew
@@ -154,7 +154,7 @@ def _write_part(cohort: Cohort, path: Path, rows: range, recipe: PackRecipe) -> 
     """Write the part unless it stands there whole; give its unreadable tiles: (row in the part, path, reason)."""
     try:
         batch = read_part(path)
-    except UnreadableTile:
+    except Unreadable:
         batch = None
     # Unreadable tiles are tried again: the disk may have been away, the file may have been mended meanwhile.
     if batch is None or batch.num_rows != len(rows) or batch["tile"].null_count:
@@ -168,7 +168,7 @@ def _write_part(cohort: Cohort, path: Path, rows: range, recipe: PackRecipe) -> 
 def _record(cohort: Cohort, row: int, recipe: PackRecipe) -> dict[str, Any]:
     try:
         tile = recipe.encode(cohort.read_tile(row))
-    except UnreadableTile as error:
+    except Unreadable as error:
         return {"path": error.path, "problem": error.reason}
     return {"tile": tile, "crc32": zlib.crc32(tile)}
 

@@ -10,7 +10,8 @@ import simplejpeg
 from jaxtyping import Int64, UInt8
 from numpy import ndarray
 
-from hlss.cohorts.base import Cohort, TileSource, UnreadableTile
+from hlss.cohorts.base import Cohort, TileSource
+from hlss.errors import Unreadable
 from hlss.files import digest
 
 
@@ -25,8 +26,9 @@ class PackedTiles(TileSource):
         self.folder, self.part_tiles = Path(folder), part_tiles
         self.tile_px, self.mpp, self.original = cohort.tile_px, cohort.mpp, cohort.source
         self._fingerprint = digest([cohort.fingerprint, recipe])
-        images = cohort.image_number[cohort.tile_image]
-        places = _place(cohort.tile_xy_px0[:, 0].astype(np.int64), cohort.tile_xy_px0[:, 1].astype(np.int64))
+        every = np.arange(cohort.n_tiles)
+        images = cohort.image_number[cohort.tile_image(every)]
+        places = _place(*cohort.tile_xy_px0(every).astype(np.int64).T)
         self._rows: Int64[ndarray, " n"] = np.lexsort((places, images))
         self._places: Int64[ndarray, " n"] = places[self._rows]
         self._starts: Int64[ndarray, " i"] = np.concatenate([[0], np.cumsum(np.bincount(images))])
@@ -45,7 +47,7 @@ class PackedTiles(TileSource):
     def read(
         self, image: int, xy_px0: tuple[int, int], tile_px: int, mpp: float | None
     ) -> UInt8[ndarray, "tile_px tile_px 3"]:
-        """Raises ValueError for a tile that the pack was not built with, UnreadableTile where its bytes are damaged."""
+        """Raises ValueError for a tile that the pack was not built with, Unreadable where its bytes are damaged."""
         if (tile_px, mpp) != (self.tile_px, self.mpp):
             raise ValueError(f"a pack of {self.tile_px} px tiles at mpp {self.mpp} has none of {tile_px} px at {mpp}")
         part, row = divmod(self._row(image, xy_px0), self.part_tiles)
@@ -55,7 +57,7 @@ class PackedTiles(TileSource):
         data = batch["tile"][row].as_buffer()
         if data is None or zlib.crc32(data) != batch["crc32"][row].as_py():
             reason = f"tile {row} of the pack is damaged; delete {self.folder} and run again to rebuild it"
-            raise UnreadableTile(part_path(self.folder, part), reason)
+            raise Unreadable(part_path(self.folder, part), reason)
         return decode_tile(memoryview(data).cast("B"))
 
     def _row(self, image: int, xy_px0: tuple[int, int]) -> int:
@@ -72,12 +74,12 @@ def part_path(folder: Path, part: int) -> Path:
 
 
 def read_part(path: Path) -> pa.RecordBatch:
-    """The one record batch of a part, mapped, not read. Raises UnreadableTile where the file is missing or cut."""
+    """The one record batch of a part, mapped, not read. Raises Unreadable where the file is missing or cut."""
     try:
         with pa.memory_map(str(path)) as mapped:
             return pa.ipc.open_file(mapped).get_batch(0)
     except (OSError, pa.ArrowException) as error:
-        raise UnreadableTile(path, f"no part of a pack: {error}") from error
+        raise Unreadable(path, f"no part of a pack: {error}") from error
 
 
 def encode_jpeg(pixels: UInt8[ndarray, "h w 3"], quality: int, chroma: str) -> bytes:

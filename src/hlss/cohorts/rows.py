@@ -4,10 +4,9 @@ import math
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 
-from hlss.cohorts.base import UnreadableTile
 from hlss.cohorts.columns import Table
-from hlss.cohorts.decode import read_size
-from hlss.errors import UserError
+from hlss.errors import Unreadable, UserError
+from hlss.slides.decode import read_size
 
 
 def filtered(table: Table, where: dict[str, list[str]]) -> list[int]:
@@ -88,9 +87,9 @@ def read_sizes(
         width, height = number(table, "width", row), number(table, "height", row)
         try:
             if path.stat().st_size == 0:
-                raise UnreadableTile(path, "the file is empty")
+                raise Unreadable(path, "the file is empty")
             sizes[row] = (int(width), int(height)) if width and height else read_size(path)
-        except UnreadableTile as error:
+        except Unreadable as error:
             problems.append((error.path, error.reason))
     return sizes, tuple(problems)
 

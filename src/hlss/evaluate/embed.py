@@ -11,9 +11,10 @@ from numpy import ndarray
 from torch import Tensor
 
 from hlss.cohorts.base import Cohort
+from hlss.cohorts.write.frame import Frame, known_frame
 from hlss.embedding_table import EmbeddingTable
 from hlss.encoders.base import ImageEncoder
-from hlss.errors import UserError
+from hlss.errors import Unreadable, UserError
 from hlss.evaluate.clock import Clock
 
 Rows = Int64[ndarray, " n"]
@@ -48,10 +49,11 @@ def embed(
     encoder.eval()
     with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
         for side, cohort in sides.items():
+            identities = Identities(cohort, side)
             for rows, pixels in stream(cohort, chosen[side]):
                 z = encoder(encoder.normalised(pixels.to(device)))
                 features.append(z.float().cpu().numpy())
-                columns.append(_identity(cohort, rows, side))
+                columns.append(identities.of(rows))
                 clock.passed(len(rows))
     if not features:
         raise UserError("no patch could be embedded", fix="Check the images of the cohort.")
@@ -80,18 +82,43 @@ def chosen_rows(cohort: Cohort, most: int | None, seed: int) -> Rows:
     return np.sort(np.concatenate(picked))
 
 
-def _identity(cohort: Cohort, rows: Rows, side: str) -> dict[str, ndarray]:
-    def named(numbers: ndarray, names: tuple[str, ...]) -> ndarray:
-        return np.array([names[number] if number >= 0 else "" for number in numbers.tolist()], dtype=object)
+class Identities:
+    """Columns of a table for rows of a cohort, all on one side of the split."""
 
-    images = cohort.image_number[cohort.tile_image[rows]].tolist()
-    return {
-        "patient": named(cohort.tile_patient(rows), cohort.patients),
-        "slide": named(cohort.tile_slide(rows), cohort.slides),
-        "site": named(cohort.tile_site(rows), cohort.sites),
-        "image": np.array([cohort.source.image_name(image) for image in images], dtype=object),
-        "label": named(cohort.tile_label(rows), cohort.classes),
-        "side": np.full(len(rows), side, dtype=object),
-        "x_px0": cohort.tile_xy_px0[rows, 0].astype(np.int64),
-        "y_px0": cohort.tile_xy_px0[rows, 1].astype(np.int64),
-    }
+    def __init__(self, cohort: Cohort, side: str) -> None:
+        self._cohort, self._side = cohort, side
+        self._frames: dict[int, Frame | None] = {}
+
+    def of(self, rows: Rows) -> dict[str, ndarray]:
+        """By column, in the order of `rows`. mpp0: µm/px of level 0 as text, "" where nothing says it."""
+        cohort = self._cohort
+        images, corners = cohort.tile_image(rows), cohort.tile_xy_px0(rows)
+        names = {image: cohort.source.image_name(int(cohort.image_number[image])) for image in set(images.tolist())}
+        return {
+            "patient": _named(cohort.tile_patient(rows), cohort.patients),
+            "slide": _named(cohort.tile_slide(rows), cohort.slides),
+            "site": _named(cohort.tile_site(rows), cohort.sites),
+            "image": np.array([names[image] for image in images.tolist()], dtype=object),
+            "label": _named(cohort.tile_label(rows), cohort.classes),
+            "side": np.full(len(rows), self._side, dtype=object),
+            "x_px0": corners[:, 0].astype(np.int64),
+            "y_px0": corners[:, 1].astype(np.int64),
+            "mpp0": np.array([self._mpp0(image) for image in images.tolist()], dtype=object),
+        }
+
+    def frame(self, image: int) -> Frame | None:
+        """Level 0 of an image of the cohort; None where it is not known."""
+        if image not in self._frames:
+            try:
+                self._frames[image] = None if self._cohort.holds_features else known_frame(self._cohort, image)
+            except Unreadable:
+                self._frames[image] = None
+        return self._frames[image]
+
+    def _mpp0(self, image: int) -> str:
+        frame = self.frame(image)
+        return "" if frame is None or frame.mpp0 is None else repr(frame.mpp0)
+
+
+def _named(numbers: ndarray, names: tuple[str, ...]) -> ndarray:
+    return np.array([names[number] if number >= 0 else "" for number in numbers.tolist()], dtype=object)

@@ -84,7 +84,7 @@ def asked_of_each(tables: Mapping[str, EmbeddingTable], cohort: Cohort, side: st
 def _places(cohort: Cohort) -> Iterator[tuple[str, int, int]]:
     """Slide and corner of every tile."""
     slides = [cohort.slides[number] for number in cohort.tile_slide(np.arange(cohort.n_tiles))]
-    return zip(slides, *cohort.tile_xy_px0.T.tolist(), strict=True)
+    return zip(slides, *cohort.tile_xy_px0(np.arange(cohort.n_tiles)).T.tolist(), strict=True)
 
 
 @dataclass(frozen=True, eq=False)

@@ -247,7 +247,7 @@ def test_cohort_has_the_truth_of_its_slides_and_a_coarser_read() -> None:
     spec = PhantomSpec(patients=3, slides=1, side=2, tile_px=32, mpp=2.0)
     cohort = spec.open()
     assert cohort.n_tiles == 12
-    assert cohort.tile_xy_px0[1, 0] == 32 * 2.0 / MPP0
+    assert cohort.tile_xy_px0(np.array([1]))[0, 0] == 32 * 2.0 / MPP0
     found = drawn_slides(cohort).truth(0, np.array([0.0]), np.array([0.0, 9.0]))
     assert found["density"].shape == (2, 1)
     assert tile_truths(cohort, [0, 5]).shape == (2, len(FACTORS))

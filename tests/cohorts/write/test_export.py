@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hlss.cohorts.base import Cohort, UnreadableTile
+from hlss.cohorts.base import Cohort
 from hlss.cohorts.phantom import PhantomSpec
-from hlss.errors import UserError
+from hlss.errors import Unreadable, UserError
 from hlss.jobs import setup
 from hlss.jobs.export import LAYOUTS, export
 
@@ -67,7 +67,7 @@ def test_missing_mpp_is_one_line_and_leaves_nothing(tmp_path: Path, without_mpp:
     assert set(tmp_path.iterdir()) == before
 
 
-@pytest.mark.parametrize("stop", [KeyboardInterrupt, UnreadableTile("x.png", "truncated")])
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, Unreadable("x.png", "truncated")])
 @pytest.mark.parametrize("layout", ["tiles", "clam"])
 def test_what_is_broken_off_leaves_nothing(layout: str, stop: BaseException, tmp_path: Path, drawn: Cohort) -> None:
     class Failing(type(drawn.source)):  # type: ignore[misc]
@@ -98,7 +98,7 @@ FULL_DISK = """
 import resource, signal, sys
 from pathlib import Path
 from hlss.cohorts.phantom import PhantomSpec
-from hlss.errors import UserError
+from hlss.errors import Unreadable, UserError
 from hlss.jobs.export import export
 cohort = PhantomSpec(patients=1, slides=1, side=2, tile_px=300, mpp=1.0).open()
 for layout, limit in (argument.split(":") for argument in sys.argv[2:]):

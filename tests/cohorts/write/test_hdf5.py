@@ -1,5 +1,4 @@
 import csv
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +7,9 @@ import pytest
 
 from hlss.cohorts.base import Cohort
 from hlss.cohorts.phantom import PhantomSpec
-from hlss.cohorts.write.hdf5 import magnification, write_hdf5, write_hdf5s
+from hlss.cohorts.write.hdf5 import write_hdf5, write_hdf5s
 from hlss.errors import UserError
+from hlss.slides.trident import magnification
 
 h5py = pytest.importorskip("h5py", reason="needs h5py")
 
@@ -100,9 +100,3 @@ def test_what_it_stores_must_be_known(tmp_path: Path, without_mpp: Cohort, opaqu
         with pytest.raises(UserError, match=words):
             write_hdf5(tmp_path / "x.h5", cohort, 0, "clam")
     assert not list(tmp_path.glob("*.h5")) + list(tmp_path.glob(".*"))
-
-
-def test_without_h5py_it_says_what_to_install(tmp_path: Path, drawn: Cohort, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "h5py", None)
-    with pytest.raises(UserError, match="pip install h5py"):
-        write_hdf5(tmp_path / "x.h5", drawn, 0, "clam")

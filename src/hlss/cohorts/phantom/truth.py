@@ -85,8 +85,7 @@ def tile_truths(cohort: "Cohort", rows: Sequence[int] | Int64[ndarray, " n"]) ->
 
     source = drawn_slides(cohort)
     found = np.empty((len(rows), len(FACTORS)))
-    for place, row in enumerate(rows):
-        image = int(cohort.image_number[cohort.tile_image[row]])
-        x, y = (int(value) for value in cohort.tile_xy_px0[row])
+    images = cohort.image_number[cohort.tile_image(np.asarray(rows))].tolist()
+    for place, (image, (x, y)) in enumerate(zip(images, cohort.tile_xy_px0(np.asarray(rows)).tolist(), strict=True)):
         found[place] = list(source.tile_truth(image, (x, y), cohort.tile_px, cohort.mpp or MPP0).values())
     return found

@@ -39,7 +39,7 @@ def write_tiles(cohort: Cohort, folder: Path, progress: Progress, *, form: Forma
 
     def rows() -> Iterator[dict[str, Any]]:
         for row in range(cohort.n_tiles):
-            image = int(cohort.tile_image[row])
+            image = int(cohort.tile_image(np.array([row]))[0])
             path = f"tiles/{slides[cohort.image_slide[image]]}/{row:08d}.{form}"
             (folder / path).write_bytes(_encoded(cohort.read_tile(row), form, quality))
             size = {"width": cohort.tile_px, "height": cohort.tile_px}

@@ -9,10 +9,11 @@ from typing import Any
 
 from hlss.cohorts.base import Cohort, TileSource
 from hlss.cohorts.build import scale_of
-from hlss.cohorts.grid import extent_px0
 from hlss.cohorts.images import FlatImages
 from hlss.cohorts.phantom.spec import MPP0, DrawnSlides
+from hlss.cohorts.slide_tiles import SlideTiles
 from hlss.errors import UserError
+from hlss.slides.grid import extent_px0
 
 Progress = Callable[[int, int], None]  # called with (tiles done, tiles in all)
 COLUMNS = ("patient_id", "slide_id", "path", "label", "site", "split", "mpp", "width", "height")
@@ -71,6 +72,12 @@ def _frame(source: TileSource, number: int) -> Frame | None:
 @_frame.register
 def _(source: FlatImages, number: int) -> Frame:
     return Frame(*source.sizes_px0[number], source.mpps[number])
+
+
+@_frame.register
+def _(source: SlideTiles, number: int) -> Frame:
+    width_px0, height_px0, mpp0 = source.frame(number)
+    return Frame(width_px0, height_px0, mpp0)
 
 
 @_frame.register

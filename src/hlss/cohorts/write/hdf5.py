@@ -6,7 +6,6 @@ level 0), TRIDENT's in px at the target magnification; so a file can be of one o
 """
 
 import csv
-import importlib
 import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,14 +18,12 @@ from numpy import ndarray
 
 from hlss.cohorts.base import Cohort
 from hlss.cohorts.write.frame import Frame, Progress, frame_of, identity, image_names, mpp0_of, part_of
-from hlss.errors import UserError
 from hlss.files import replacing
+from hlss.slides.trident import trident_attributes
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer  # collections.abc has it from Python 3.12 on
 
-UM_PX_AT_1X = 10.0  # 0.5 µm/px is 20×, 0.25 is 40×
-NEAR = 0.02  # a magnification this near a whole number is written as that
 BATCH = 256  # tiles whose features are asked for at once
 
 Flavour = Literal["clam", "trident"]
@@ -97,23 +94,9 @@ def attributes(cohort: Cohort, frame: Frame, mpp0: float, name: str, flavour: Fl
             "name": name,
             "save_path": "patches",
         }
-    return {
-        "patch_size": cohort.tile_px,
-        "patch_size_level0": extent,
-        "level0_magnification": magnification(mpp0),
-        "target_magnification": magnification(mpp0 if cohort.mpp is None else cohort.mpp),
-        "level0_width": size[0],
-        "level0_height": size[1],
-        "name": name,
-        "savetodir": "patches",
-    }
-
-
-def magnification(mpp: float) -> int | float:
-    """The field's word for a resolution: a whole number where it is near one."""
-    exact = UM_PX_AT_1X / mpp
-    whole = round(exact)
-    return whole if abs(exact - whole) <= NEAR * exact else exact
+    return trident_attributes(
+        name, cohort.tile_px, cohort.mpp, mpp0, extent_px0=extent, size_px0=size, folder="patches"
+    )
 
 
 def _write(
@@ -126,14 +109,15 @@ def _write(
     features: Features | None,
     progress: Progress | None,
 ) -> int:
-    h5py = _h5py()
+    import h5py
+
     frame = frame_of(cohort, image)
     facts = attributes(cohort, frame, mpp0_of(cohort, image, frame), name, flavour)
-    rows = np.flatnonzero(cohort.tile_image == image)
-    corners = cohort.tile_xy_px0[rows]
+    rows = cohort.tiles.of_image(image)
+    corners = cohort.tile_xy_px0(rows)
     if flavour == "trident":
-        facts["overlap"] = _overlap_px(corners, frame.extent_px0(cohort), cohort.tile_px)
-    with _Disk(path) as disk:
+        facts["overlap"] = overlap_px_of(corners, frame.extent_px0(cohort), cohort.tile_px)
+    with Disk(path) as disk:
         with h5py.File(disk, "w") as file:
             file.create_dataset("coords", data=corners).attrs.update(facts)
             if images:
@@ -145,7 +129,7 @@ def _write(
 
 
 def _write_images(
-    file: Any, cohort: Cohort, rows: Int64[ndarray, " n"], disk: "_Disk", progress: Progress | None
+    file: Any, cohort: Cohort, rows: Int64[ndarray, " n"], disk: "Disk", progress: Progress | None
 ) -> None:
     shape = (cohort.tile_px, cohort.tile_px, 3)
     pixels = file.create_dataset("imgs", (len(rows), *shape), np.uint8, chunks=(1, *shape))
@@ -156,7 +140,7 @@ def _write_images(
             progress(place + 1, len(rows))
 
 
-def _write_features(file: Any, rows: Int64[ndarray, " n"], features: Features, disk: "_Disk") -> None:
+def _write_features(file: Any, rows: Int64[ndarray, " n"], features: Features, disk: "Disk") -> None:
     for start in range(0, len(rows), BATCH):
         found = features(rows[start : start + BATCH])
         if start == 0:
@@ -165,20 +149,13 @@ def _write_features(file: Any, rows: Int64[ndarray, " n"], features: Features, d
         disk.check()
 
 
-def _h5py() -> Any:
-    try:
-        return importlib.import_module("h5py")
-    except ImportError as error:
-        raise UserError("HDF5 needs the package h5py", fix="Run: pip install h5py") from error
-
-
-def _overlap_px(corners: ndarray, extent_px0: int, tile_px: int) -> int:
+def overlap_px_of(corners: ndarray, extent_px0: int, tile_px: int) -> int:
     """Px of a tile that neighbours share, by the smallest step between columns or rows."""
     steps = np.concatenate([np.diff(np.unique(corners[:, axis])) for axis in (0, 1)])
     return max(0, tile_px - round(int(steps.min()) * tile_px / extent_px0)) if len(steps) else 0
 
 
-class _Disk(io.FileIO):
+class Disk(io.FileIO):
     """A file that keeps its first error for `check`, and takes the rest of what is written as if nothing had happened.
 
     For HDF5 cannot let go of a file that failed it: it tries again at exit, loudly.

@@ -8,8 +8,8 @@ import pytest
 import tifffile
 from PIL import Image
 
-from hlss.cohorts.base import UnreadableTile
-from hlss.cohorts.decode import decode, read_size
+from hlss.errors import Unreadable
+from hlss.slides.decode import decode, read_size
 
 
 @pytest.fixture
@@ -102,14 +102,14 @@ def test_what_is_no_8_bit_colour_is_refused_by_header_and_by_pixels(tmp_path: Pa
     path = tmp_path / "a.img"
     path.write_bytes(data)
     for read in (read_size, decode):
-        with pytest.raises(UnreadableTile, match=reason) as caught:
+        with pytest.raises(Unreadable, match=reason) as caught:
             read(path)
         assert caught.value.path == str(path)
         assert "\n" not in str(caught.value)
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UnreadableTile, match=r"gone\.png: cannot be read: the file is missing"):
+    with pytest.raises(Unreadable, match=r"gone\.png: cannot be read: the file is missing"):
         decode(tmp_path / "gone.png")
 
 
@@ -119,7 +119,7 @@ def test_truncated_files_are_refused(tmp_path: Path, pixels: np.ndarray, name: s
     path = saved(tmp_path, name, Image.fromarray(pixels))
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * share)])
-    with pytest.raises(UnreadableTile):
+    with pytest.raises(Unreadable):
         decode(path)
 
 
@@ -132,5 +132,5 @@ def test_damaged_bytes_raise_nothing_else(tmp_path: Path, pixels: np.ndarray, na
         broken = data.copy()
         broken[random.integers(0, min(len(data), 400), 8)] = random.integers(0, 256, 8)
         path.write_bytes(broken.tobytes())
-        with suppress(UnreadableTile):
+        with suppress(Unreadable):
             assert decode(path).dtype == np.uint8

@@ -11,7 +11,7 @@ from jaxtyping import UInt8
 from numpy import ndarray
 from PIL import Image, UnidentifiedImageError
 
-from hlss.cohorts.base import UnreadableTile
+from hlss.errors import Unreadable
 
 FORMATS = ("PNG", "JPEG", "TIFF")
 WANTED = "only 8-bit colour PNG, JPEG and TIFF are read"
@@ -20,7 +20,7 @@ SAMPLES_PER_PIXEL = 277  # TIFF tag
 
 
 def read_size(path: Path) -> tuple[int, int]:
-    """Width and height, px, from the header alone. Raises UnreadableTile."""
+    """Width and height, px, from the header alone. Raises Unreadable."""
     with _reasons(path):
         if path.stat().st_size == 0:
             raise ValueError("the file is empty")
@@ -33,7 +33,7 @@ def decode(path: Path) -> UInt8[ndarray, "h w 3"]:
     """All pixels as RGB: palette and CMYK are converted, transparency is laid over white, a JPEG stays as stored (EXIF
     orientation is not applied).
 
-    Raises UnreadableTile for a file that is missing, empty, truncated, corrupt, grey, of more than 8 bits or of
+    Raises Unreadable for a file that is missing, empty, truncated, corrupt, grey, of more than 8 bits or of
     another number of channels.
     """
     with _reasons(path):
@@ -69,17 +69,17 @@ def _refuse_unless_colour(image: Image.Image) -> None:
 
 @contextmanager
 def _reasons(path: Path) -> Iterator[None]:
-    """Whatever a decoder says becomes the reason of an UnreadableTile."""
+    """Whatever a decoder says becomes the reason of an Unreadable."""
     try:
         yield
     except FileNotFoundError as error:
-        raise UnreadableTile(path, "the file is missing") from error
+        raise Unreadable(path, "the file is missing") from error
     except UnidentifiedImageError as error:
-        raise UnreadableTile(path, _why_unknown(path)) from error
+        raise Unreadable(path, _why_unknown(path)) from error
     except (
         Exception
     ) as error:  # damaged bytes make decoders raise nearly anything: OSError, SyntaxError, struct.error …
-        raise UnreadableTile(path, str(error).rstrip(" .") or type(error).__name__) from error
+        raise Unreadable(path, str(error).rstrip(" .") or type(error).__name__) from error
 
 
 def _why_unknown(path: Path) -> str:
