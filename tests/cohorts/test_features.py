@@ -39,7 +39,7 @@ def test_every_tile_has_its_own_features_in_a_sub_cohort_too(tmp_path: Path) -> 
         found = part.features(rows)
         for row in rows:
             slide = part.slides[int(part.tile_slide(rows[row : row + 1])[0])]
-            np.testing.assert_array_equal(found[row], expected[slide, *part.tile_xy_px0[row]])
+            np.testing.assert_array_equal(found[row], expected[slide, *part.tile_xy_px0(np.array([row]))[0]])
 
 
 def test_identity_label_site_and_side_come_along(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_hdf5_of_both_tools(tmp_path: Path, below: str) -> None:
     assert (cohort.slides, cohort.n_tiles) == (tuple(f"s{i}" for i in range(6)), 24)
     with h5py.File(tmp_path / "features" / below / "s4.h5") as file:
         np.testing.assert_array_equal(cohort.features(cohort.slide_tiles(4)), file["features"][()])
-        np.testing.assert_array_equal(cohort.tile_xy_px0[cohort.slide_tiles(4)], file["coords"][()])
+        np.testing.assert_array_equal(cohort.tile_xy_px0(cohort.slide_tiles(4)), file["coords"][()])
 
 
 def test_a_leading_axis_half_precision_and_doubles_are_taken(tmp_path: Path) -> None:

@@ -1,12 +1,17 @@
 """What every cohort source must hold, run over all that are registered."""
 
+import json
 import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
+import tifffile
+from cut_slides import cut_slides
+from gdc_folder import gdc_cohort
 from PIL import Image
 from stored_features import hdf5_cohort, table
 
@@ -31,11 +36,52 @@ def embeddings(folder: Path) -> dict[str, Any]:
     return {"path": folder / "table"}
 
 
+def opensrh(folder: Path) -> dict[str, Any]:
+    random, meta = np.random.default_rng(0), {}
+    for i in range(4):
+        path = f"{i:03d}/1/patches/a.tif"
+        (folder / path).parent.mkdir(parents=True)
+        channels = random.integers(0, 20_000, (2, 300, 300), dtype=np.uint16)
+        tifffile.imwrite(folder / path, channels, photometric="minisblack")
+        kinds = {"normal_patches": [path], "tumor_patches": []} if i < 2 else {"tumor_patches": [path]}
+        meta[f"{i:03d}"] = {"class": "normal" if i < 2 else "hgg", "slides": {"1": kinds}}
+    (folder / "meta").mkdir()
+    (folder / "meta" / "opensrh.json").write_text(json.dumps(meta))
+    sides = {"train": ["000", "002"], "val": ["001", "003"]}
+    (folder / "meta" / "train_val_split.json").write_text(json.dumps(sides))
+    return {"root": folder}
+
+
+def patches_hdf5(folder: Path) -> dict[str, Any]:
+    lines, random = ["case_id,slide_id,label"], np.random.default_rng(0)
+    for i in range(4):
+        with h5py.File(folder / f"{i:02d}.h5", "w") as file:
+            file["coords"] = np.array([[0, 0], [64, 0], [0, 64 + i]])
+            file["imgs"] = random.integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)
+        lines.append(f"{i // 2:03d},{i:02d},{'ab'[i // 2]}")
+    (folder / "dataset.csv").write_text("\n".join(lines) + "\n")
+    return {"manifest": folder / "dataset.csv", "folder": folder, "tile_px": 16}
+
+
+def folder_tree(folder: Path) -> dict[str, Any]:
+    random = np.random.default_rng(0)
+    for i in range(8):
+        (folder / f"{i // 4:03d}" / f"{i // 2:02d}").mkdir(parents=True, exist_ok=True)
+        pixels = random.integers(0, 256, (16, 32, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{i // 4:03d}" / f"{i // 2:02d}" / f"{i}.png")
+    return {"root": folder, "tile_px": 16}
+
+
 # Settings of sources that cannot be opened as they come, or not quickly.
 SETTINGS: Mapping[str, Callable[[Path], dict[str, Any]]] = {
     "manifest": manifest,
     "embeddings": embeddings,
     "features_hdf5": hdf5_cohort,
+    "slides": cut_slides,
+    "tcga": gdc_cohort,
+    "opensrh": opensrh,
+    "patches_hdf5": patches_hdf5,
+    "folder_tree": folder_tree,
 }
 
 
@@ -54,9 +100,9 @@ def cohort(spec: CohortSpec) -> Cohort:
 
 
 def test_tiles_are_unique_and_inside_the_tables(cohort: Cohort) -> None:
-    places = np.column_stack([cohort.image_number[cohort.tile_image], cohort.tile_xy_px0])
-    assert len(np.unique(places, axis=0)) == cohort.n_tiles > 0
     rows = np.arange(cohort.n_tiles)
+    places = np.column_stack([cohort.image_number[cohort.tile_image(rows)], cohort.tile_xy_px0(rows)])
+    assert len(np.unique(places, axis=0)) == cohort.n_tiles > 0
     for numbers, names in (
         (cohort.tile_slide(rows), cohort.slides),
         (cohort.tile_patient(rows), cohort.patients),

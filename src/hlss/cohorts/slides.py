@@ -1,0 +1,88 @@
+"""A cohort of whole-slide files that `hlss tile` cut; pixels are read from the slides."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from hlss.cohorts.base import Cohort, CohortSpec
+from hlss.cohorts.build import ImageRow
+from hlss.cohorts.columns import Table, read_table
+from hlss.cohorts.cut import CutSlides, cohort_of_cut, read_cut
+from hlss.cohorts.rows import filtered
+from hlss.errors import UserError
+from hlss.registry import COHORTS
+
+TOLD = ("label", "site", "split")  # of a slide, beside its patient
+
+
+@COHORTS.register("slides")
+class SlidesSpec(CohortSpec):
+    """Slides with their tiles, patients and labels.
+
+    tiles:    the output folder of `hlss tile`, whose tile_px and mpp hold.
+    manifest: says whose the slides are (slide_id or path, patient_id, label, site, split); default: what the manifest
+              said that the slides were cut from. Slides it does not list are left out. Without any, each slide is a
+              patient of its own, and that is said.
+    where, columns: as for a manifest of images.
+    """
+
+    name: Literal["slides"] = "slides"
+    tile_px: int = Field(default=0, ge=0)
+    tiles: Path
+    manifest: Path | None = None
+    where: dict[str, list[str]] = Field(default_factory=dict)
+    columns: dict[str, str] = Field(default_factory=dict)
+
+    def open(self) -> Cohort:
+        """Raises UserError for a folder that is not finished, other tiles than asked for, and slides nobody knows."""
+        cut = read_cut(self.tiles)
+        cut.refuse_other_tiles(self.tile_px, self.mpp)
+        name = self.tiles.resolve().name
+        if self.manifest is not None:
+            return cohort_of_cut(name, cut, self._listed(cut, self.manifest), self.manifest)
+        told = cut.identity["patient_id"]
+        lacking = [one for one, patient in zip(cut.names, told, strict=True) if not patient]
+        if lacking and len(lacking) < len(told):
+            what = f"{len(lacking)} of {len(told)} slides have no patient, as {lacking[0]!r}"
+            raise UserError(what, where=self.tiles, fix="Give cohort.manifest= with slide_id and patient_id of all.")
+        every = range(len(cut.names))
+        said = [{key: cut.identity[key][one] or None for key in TOLD} for one in every]
+        rows = {one: cut.row(one, told[one] or cut.names[one], **said[one]) for one in every}
+        alone = ("no manifest says whose the slides are: each counts as a patient of its own",) if lacking else ()
+        return cohort_of_cut(name, cut, rows, self.tiles, alone)
+
+    def _listed(self, cut: CutSlides, manifest: Path) -> dict[int, ImageRow]:
+        """The slides that the manifest lists."""
+        table = read_table(manifest, self.columns)
+        if "patient_id" not in table.columns:
+            known = f"It has: {', '.join(table.columns)}. Or say which: cohort.columns={{patient_id: …}}."
+            raise UserError("has no column for patient_id", where=manifest, fix=known)
+        numbers = _numbers(cut)
+        found: dict[int, ImageRow] = {}
+        for row in filtered(table, self.where):
+            slide = self._slide(table, row, numbers)
+            if slide in found:
+                raise UserError("this slide is listed before", where=table.where(row), fix="Remove one of the rows.")
+            patient = table.get("patient_id", row)
+            if not patient:
+                raise UserError("patient_id is empty", where=table.where(row), fix="Fill it in or remove the row.")
+            told = {key: table.get(key, row) or None for key in TOLD}
+            found[slide] = cut.row(slide, patient, **told)
+        return found
+
+    def _slide(self, table: Table, row: int, numbers: dict[str, int]) -> int:
+        names = [name for key in ("slide_id", "path") if (name := table.get(key, row))]
+        for name in (*names, *(Path(name).stem for name in names)):
+            if name in numbers:
+                return numbers[name]
+        what = f"slide {names[0]!r} was not cut" if names else "neither slide_id nor path says which slide"
+        raise UserError(what, where=table.where(row), fix=f"Cut it (`hlss tile … --out {self.tiles}`), or take it out.")
+
+
+def _numbers(cut: CutSlides) -> dict[str, int]:
+    """Slides by the names that a manifest may have for them."""
+    ids, stems = cut.identity["slide_id"], (Path(path).stem for path in cut.paths)
+    found = {name: number for names in (stems, ids, cut.names, cut.paths) for number, name in enumerate(names)}
+    found.pop("", None)
+    return found
