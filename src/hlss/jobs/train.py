@@ -21,6 +21,7 @@ from hlss.jobs.setup import Data, Say, build_encoder, build_objective, open_data
 from hlss.train.checkpoint import Checkpoints
 from hlss.train.device import launched, uses_bf16
 from hlss.train.loop import Batches, Run, train
+from hlss.train.problems import TRAINING, Problems
 from hlss.train.run_folder import RunFolder
 
 
@@ -81,6 +82,7 @@ def _train(experiment: Experiment, folder: RunFolder, say: Say) -> None:
     )
     if fabric.global_rank == 0:
         folder.note(facts)
+        Problems(folder.folder, TRAINING).images(data.cohort.problems)
     say(f"training {steps} steps of {sampler.patients} patients in {facts['precision']} on {fabric.device}")
     batches = stream_of(experiment, data, sampler, encoder.input_px, steps, fabric)
     run = Run(

@@ -13,6 +13,7 @@ from hlss.errors import UserError
 from hlss.files import replacing
 from hlss.train.checkpoint import Checkpoints, State
 from hlss.train.network import Network
+from hlss.train.problems import TRAINING, Problems
 from hlss.train.progress import Reporter
 from hlss.train.run_folder import Log, RunFolder
 from hlss.train.step import NonFiniteLossError, Step, any_rank
@@ -39,6 +40,7 @@ class Books:
         self.checkpoints = Checkpoints(self.folder / "checkpoints", run.spec.keep_last, run.spec.keep_every)
         self.first = fabric.global_rank == 0
         self.state = State()
+        self.problems = Problems(self.folder, TRAINING)
         self._stream: Batches | None = None
         self._buffers: list[torch.Tensor] = []
         self._clock = time.monotonic()
@@ -145,6 +147,7 @@ class Books:
         if len(found) == 0 or set(found) <= set(self.state.unreadable):
             return
         self.state.unreadable |= found
+        self.problems.tiles(found)
         path = self.folder / f"unreadable-rank{self.fabric.global_rank}.txt"
         with replacing(path) as temporary:
             temporary.write_text("".join(f"{tile}\t{why}\n" for tile, why in sorted(self.state.unreadable.items())))
