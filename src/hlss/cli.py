@@ -16,6 +16,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+cohort_app = typer.Typer(help="Look at cohorts.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(cohort_app, name="cohort")
 
 Config = Annotated[Path, typer.Argument(help="Experiment, a YAML file.")]
 Overrides = Annotated[list[str] | None, typer.Argument(help="Changes to it, as in train.steps=100.")]
@@ -31,11 +33,17 @@ def train(config: Config, overrides: Overrides = None) -> None:
     """Pretrain an encoder. Started again with the same command, it goes on where it was.
 
     Writes the run folder (`out`, by default runs/NAME): checkpoints, log.jsonl, tensorboard, config, provenance.
-    Exit code 75: stopped on request (SIGTERM, SIGINT, SIGUSR1) and saved.
+    Exit code 75: stopped on request (SIGTERM, SIGINT, SIGUSR1) and saved. Exit code 3: finished, but some images or
+    tiles could not be read; problems.csv in the run folder lists them.
     """
-    from hlss.jobs.train import train_run
+    from hlss.jobs.train import first_process, train_run
+    from hlss.train.problems import TRAINING, Problems
 
-    _say(train_run(config, overrides or []))
+    folder = train_run(config, overrides or [])
+    _say(folder)
+    if first_process():  # one is enough: a launcher stops the others at the first that fails
+        problems = Problems(folder, TRAINING)
+        _end_with_problems(len(problems.rows()), problems.path)
 
 
 @app.command(epilog=_example("hlss embed runs/hlss-1 --checkpoint start"))
@@ -50,15 +58,22 @@ def embed(
         Literal["own", "train"] | None,
         typer.Option(help="Statistics of batch norms: the checkpoint's own, or of training tiles [midway: train]."),
     ] = None,
+    per_slide: Annotated[
+        Path | None, typer.Option(help="Folder of an HDF5 a slide, written as it goes; what is there and fits is kept.")
+    ] = None,
     overrides: Overrides = None,
 ) -> None:
     """Embed every patch of a run's cohort (or of another: cohort.path=...) with one of its checkpoints.
 
-    Writes an embedding table: features, identities, labels, sides of the split, provenance.
+    Writes an embedding table: features, identities, labels, sides of the split, provenance. Exit code 3: finished, but
+    some images or tiles could not be read; problems.csv in the run folder lists them.
     """
-    from hlss.jobs.embed import embed_run
+    from hlss.jobs.embed import EMBEDDING, embed_run
+    from hlss.train.problems import Problems
 
-    _say(embed_run(run, checkpoint, out, overrides or [], view, norms))
+    problems = Problems(run, EMBEDDING)
+    _say(embed_run(run, checkpoint, out, overrides or [], view, norms, problems=problems, per_slide=per_slide))
+    _end_with_problems(problems.found, problems.path)
 
 
 @app.command(epilog=_example("hlss evaluate runs/hlss-*/embeddings/* --against start --out runs/hlss.json"))
@@ -161,6 +176,49 @@ def explain(
     _say(explain_tables(what, markers, bank, out, side, change or []))
 
 
+@cohort_app.command(epilog=_example("hlss cohort inspect experiments/tcga/hlss.yaml --picture tiles.jpg"))
+def inspect(
+    config: Config,
+    overrides: Overrides = None,
+    check: Annotated[int, typer.Option(min=0, help="Tiles that are read, evenly over the cohort.")] = 64,
+    json: Annotated[Path | None, typer.Option(help="Write what was found to this file.")] = None,
+    picture: Annotated[Path | None, typer.Option(help="Draw some tiles of each class to this .jpg or .png.")] = None,
+) -> None:
+    """Show what an experiment's cohort holds, and what would stop or spoil a training on it. Trains nothing.
+
+    Patients, slides, images and tiles by class, site and side; damaged files; the same content under two names;
+    whether class hangs on site; the disk a pack takes. Exit code 1: something was found that must be mended first.
+    """
+    from hlss.jobs.inspect_cohort import inspect_cohort
+
+    problems = inspect_cohort(config, overrides or [], check, json, picture)
+    for problem in problems:
+        print(f"hlss: {problem}", file=sys.stderr)
+    if problems:
+        raise typer.Exit(1)
+
+
+@app.command(epilog=_example("hlss tile slides --out tiles mpp=0.5 tile_px=256 --workers 8"))
+def tile(
+    slides: Annotated[Path, typer.Argument(help="Folder of slides, or a manifest (CSV, Parquet) with their paths.")],
+    out: Annotated[Path, typer.Option(help="Folder to fill, or to go on with.")],
+    workers: Annotated[int, typer.Option(min=1, help="Processes, each at a slide of its own.")] = 1,
+    shard: Annotated[str | None, typer.Option(help="i/n: every n-th slide from the i-th on, for n machines.")] = None,
+    ray: Annotated[bool, typer.Option("--ray", help="On Ray, started on this machine.")] = False,
+    ray_address: Annotated[str | None, typer.Option(help="On the Ray cluster at this address (auto: of here).")] = None,
+    overrides: Annotated[list[str] | None, typer.Argument(help="Settings of the tiles, as in tile_px=256.")] = None,
+) -> None:
+    """Find the tissue of slides and cut it into tiles: coordinates, tables and pictures, no pixels.
+
+    Stopped or killed, it goes on with the same command; several processes may share one folder. Settings: mpp (µm/px
+    of the tiles) or tile_um, tile_px, overlap_px, min_tissue, slide_mpp, reader, and tissue.mpp, tissue.method, ...
+    Slides that cannot be read are named at the end (problems.json), with exit code 1; all others are done.
+    """
+    from hlss.jobs.tile import Hands, tile_slides
+
+    _say(tile_slides(slides, out, overrides or [], Hands(workers, ray, ray_address), shard))
+
+
 @app.command(epilog=_example("hlss phantom slides --layout pyramid patients=7 slides=1 side=40 tile_px=256"))
 def phantom(
     out: Annotated[Path, typer.Argument(help="Folder to fill.")],
@@ -175,6 +233,55 @@ def phantom(
     from hlss.jobs.export import write_phantom
 
     _say(write_phantom(out, layout, overrides or []))
+
+
+export_commands = typer.Typer(help="Write what a run made in the formats of other tools.", rich_markup_mode=None)
+app.add_typer(export_commands, name="export", no_args_is_help=True)
+
+
+@export_commands.command("features", epilog=_example("hlss export features runs/hlss-1 --as trident --out features"))
+def export_features(
+    what: Annotated[Path, typer.Argument(help="A run (its table `last`), or a table: RUN/embeddings/NAME.")],
+    out: Annotated[Path, typer.Option(help="Folder to fill (trident), or the file to write.")],
+    kind: Annotated[
+        Literal["trident", "anndata", "parquet"], typer.Option("--as", help="Layout to write.")
+    ] = "trident",
+) -> None:
+    """Write the features of patches for other tools: TRIDENT's HDF5 (one a slide), AnnData (.h5ad) or Parquet.
+
+    What TRIDENT records of the tiles (sizes, magnifications) is written where it is known. Beside its files stands
+    slides.csv; the two are read by the cohort source features_hdf5.
+    """
+    from hlss.jobs.export_features import export_features as write
+
+    _say(write(what, kind, out))
+
+
+@export_commands.command("encoder", epilog=_example("hlss export encoder runs/hlss-1 --out exported"))
+def export_encoder(
+    run: RunDir,
+    out: Annotated[Path, typer.Option(help="Folder to fill.")],
+    checkpoint: Annotated[str, typer.Option(help="start, best, last, midway (of start and last) or a step.")] = "last",
+) -> None:
+    """Write the trained image tower for others: safetensors, config, and a card that says what it was made of.
+
+    open_clip and timm load towers of theirs from the folder by their own calls; any other is for hlss.
+    """
+    from hlss.jobs.export_encoder import export_encoder as write
+
+    _say(write(run, checkpoint, out))
+
+
+@app.command(epilog=_example("hlss push exported my-group/hlss-glioma"))
+def push(
+    folder: Annotated[Path, typer.Argument(help="Folder that `hlss export encoder` wrote.")],
+    repo: Annotated[str, typer.Argument(help="OWNER/NAME on the Hugging Face Hub.")],
+    public: Annotated[bool, typer.Option("--public", help="Let everybody see it; private otherwise.")] = False,
+) -> None:
+    """Upload an exported encoder to the Hugging Face Hub. Needs the network and `hf auth login`."""
+    from hlss.jobs.export_encoder import push as upload
+
+    typer.echo(f"Output: {upload(folder, repo, public)}")
 
 
 @app.command(epilog=_example("hlss doctor"))
@@ -202,8 +309,18 @@ def _say(output: Path) -> None:
     Console().print(f"Output: {output}", highlight=False, markup=False, soft_wrap=True)
 
 
+def _end_with_problems(found: int, path: Path) -> None:
+    from hlss.train.problems import EXIT_PROBLEMS
+
+    if found:
+        print(f"hlss: {found} images or tiles could not be read: see {path}", file=sys.stderr)
+        raise typer.Exit(EXIT_PROBLEMS)
+
+
 def main(arguments: list[str] | None = None) -> Any:
-    """Entry point. A user's mistake is one line on standard error and exit code 1; a requested stop is 75."""
+    """Entry point. A user's mistake is one line on standard error and exit code 1; a requested stop is 75,
+    and 3 is work that was finished without what could not be read.
+    """
     from hlss.train.stopping import EXIT_STOPPED, Stopped
 
     try:

@@ -14,9 +14,10 @@ from hlss.encoders.specs import EncoderSpec, TextSpec
 from hlss.registry import ENCODERS, TEXTS
 
 NEED = {"lite0": [pytest.mark.lite0], "minilm": [pytest.mark.minilm], "clip": [pytest.mark.slow]}
-# small where the default is large; a folder of one's own has no default (tests/encoders/test_huggingface.py)
+# small where the default is large; a folder of one's own has no default (tests/encoders/test_huggingface.py, and
+# tests/jobs/test_export_encoder.py for `exported`)
 SETTINGS = {"timm": {"architecture": "resnet10t", "dim": 32, "input_px": 64}, "lite0": {"dim": 64, "input_px": 64}}
-IMAGES = [pytest.param(name, marks=NEED.get(name, [])) for name in ENCODERS]
+IMAGES = [pytest.param(name, marks=NEED.get(name, [])) for name in ENCODERS if name != "exported"]
 WORDS = [pytest.param(name, marks=NEED.get(name, [])) for name in TEXTS if name != "huggingface"]
 SENTENCES = ["Sheets of round cells", "gland", "Spindle cells in long bundles that cross at sharp angles"]
 

@@ -1,5 +1,6 @@
 """The main job as a user runs it: train, kill, go on, embed, evaluate; and one clear line for each mistake."""
 
+import csv
 import json
 import os
 import signal
@@ -158,7 +159,8 @@ def test_k_larger_than_the_bank_is_refused(experiment, tmp_path, capsys):
     assert '"k": 5' in (tmp_path / "run" / "embeddings" / "last" / "evaluation.json").read_text()
 
 
-def test_tiles_of_a_truncated_image_are_left_out_and_listed(experiment, tmp_path):
+def cohort_with_a_truncated_image(tmp_path):
+    """The override that sets it, and the path of the image; the image before it is whole."""
     import numpy as np
     from PIL import Image
 
@@ -171,7 +173,36 @@ def test_tiles_of_a_truncated_image_are_left_out_and_listed(experiment, tmp_path
     broken = tmp_path / "3.jpg"
     broken.write_bytes(broken.read_bytes()[:1500])
     cohort = f"cohort={{name: manifest, path: {tmp_path / 'manifest.csv'}, tile_px: 32, max_unreadable: 0.5}}"
+    return cohort, broken
+
+
+def rows_of(problems):
+    return list(csv.DictReader(problems.read_text().splitlines()))
+
+
+def test_tiles_of_a_truncated_image_are_left_out_and_listed(experiment, tmp_path):
+    cohort, broken = cohort_with_a_truncated_image(tmp_path)
     result = run_here("train", experiment, cohort, "train.steps=1", "loader.pack.max_unreadable=0.5")
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == 3, result.output  # finished, but for what cannot be read
     assert "left out, unreadable" in result.stderr
     assert "3.jpg" in result.stderr
+    assert "1 images or tiles could not be read" in result.stderr
+    (row,) = rows_of(tmp_path / "run" / "problems.csv")
+    assert (row["slide"], row["place"], row["during"]) == (str(broken), "", "training")
+    assert (tmp_path / "run" / "checkpoints" / "step-00000001").is_dir()
+    assert run_here("embed", tmp_path / "run").exit_code == 3
+    broken.write_bytes((tmp_path / "2.jpg").read_bytes())  # mended: this embedding lacks nothing, and says so
+    assert run_here("embed", tmp_path / "run").exit_code == 0
+
+
+def test_tiles_that_fail_at_work_are_listed_by_place_and_the_work_is_finished(experiment, tmp_path):
+    cohort, broken = cohort_with_a_truncated_image(tmp_path)
+    asked = [cohort, "train.steps=4", "loader.pack=null", "split.test=0.34", "split.val=0", "train.max_unreadable=1"]
+    assert run_here("train", experiment, *asked).exit_code == 3
+    assert (tmp_path / "run" / "checkpoints" / "step-00000004").is_dir()
+    assert run_here("embed", tmp_path / "run").exit_code == 3
+    rows = rows_of(tmp_path / "run" / "problems.csv")
+    assert {row["slide"] for row in rows} == {str(broken)}
+    assert [row["place"] for row in rows if row["during"] == "embedding"] == ["0,0", "0,32", "32,0", "32,32"]
+    assert any(row["during"] == "training" for row in rows)
+    assert run_here("train", experiment, *asked).exit_code == 3  # nothing to do, and still so

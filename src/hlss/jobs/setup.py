@@ -150,8 +150,8 @@ def build_objective(
     return objective, texts
 
 
-def now_and_then(say: Say, what: str, seconds: float = 3.0) -> Callable[[int, int], None]:
-    """Called with tiles done and in all, says every few seconds how far it is and how long it will take."""
+def now_and_then(say: Say, what: str, seconds: float = 3.0, units: str = "tiles") -> Callable[[int, int], None]:
+    """Called with units done and in all, says every few seconds how far it is and how long it will take."""
     began = last = time.monotonic()
 
     def progress(done: int, total: int) -> None:
@@ -159,6 +159,6 @@ def now_and_then(say: Say, what: str, seconds: float = 3.0) -> Callable[[int, in
         now = time.monotonic()
         if now - last >= seconds and done < total:
             last = now
-            say(f"{what}: {done} of {total} tiles, {(now - began) / done * (total - done):.0f} s left")
+            say(f"{what}: {done} of {total} {units}, {(now - began) / done * (total - done):.0f} s left")
 
     return progress
