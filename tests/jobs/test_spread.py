@@ -72,6 +72,12 @@ def test_without_ray_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> N
         list(spread(work, [1], ray=True))
 
 
+def test_a_cluster_that_does_not_answer_is_one_line() -> None:
+    pytest.importorskip("ray", reason="the extra `cluster` is not installed (pip install 'hlss[cluster]')")
+    with pytest.raises(UserError, match=r"127.0.0.1:9: no Ray cluster answers: .*refused"):
+        list(spread(work, [1], address="127.0.0.1:9"))
+
+
 def test_a_worker_ends_when_the_process_that_asked_is_killed(tmp_path: Path) -> None:
     import subprocess
 

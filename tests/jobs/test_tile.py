@@ -231,6 +231,9 @@ def test_names(tmp_path: Path) -> None:
         names("S.svs", "s.tiff")
     with pytest.raises(UserError, match="no slide in this folder"):
         names("a.txt")
+    assert names("a/1.dcm", "b/1.dcm") == [("a__1", "a/1.dcm"), ("b__1", "b/1.dcm")]
+    with pytest.raises(UserError, match="2 DICOM files, perhaps parts of one slide"):
+        names("a/1.dcm", "a/2.dcm")
     assert names("p/1.svs", listed="path,slide_id\np/1.svs,007\n") == [("007", "p/1.svs")]
     assert names("1.svs", "2.svs", listed="path,slide_id\n1.svs,A\n2.svs,A\n") == [("1", "1.svs"), ("2", "2.svs")]
     with pytest.raises(UserError, match="listed twice"):

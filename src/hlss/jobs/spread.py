@@ -1,6 +1,8 @@
 """The same work on many items: in this process, in several, or on Ray. What befalls one item costs that item only."""
 
+import os
 import signal
+import socket
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -154,8 +156,6 @@ def _over_ray(
 
 def _connected(workers: int, address: str | None) -> tuple[Any, bool]:
     """Ray, and whether it was started (or connected to) here."""
-    import os
-
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
@@ -166,8 +166,16 @@ def _connected(workers: int, address: str | None) -> tuple[Any, bool]:
         return ray, False
     local = {"num_cpus": workers if workers > 1 else None, "include_dashboard": False} if address is None else {}
     try:
+        _knock(address)
         ray.init(address=address, log_to_driver=False, logging_level="ERROR", **local)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         fix = "Start one (ray start --head), or leave out --ray-address."
         raise UserError(f"no Ray cluster answers: {error!s:.200}", where=address or "--ray", fix=fix) from error
     return ray, True
+
+
+def _knock(address: str | None) -> None:
+    """Raises OSError where nobody answers at host:port: Ray itself waits for minutes."""
+    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=10).close()

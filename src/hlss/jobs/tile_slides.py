@@ -51,6 +51,7 @@ def slides_of(slides: Path) -> tuple[Path, list[SlideFile]]:
         if not found:
             fix = f"Give a manifest (CSV or Parquet) with a column `path`; a folder is searched for {_endings()}."
             raise UserError("there is no slide in this folder", where=slides, fix=fix)
+        _refuse_series(found, slides)
     else:
         found, root = _listed(read_table(slides, {}), slides.parent), slides.parent
     names = _names(found)
@@ -154,6 +155,15 @@ def _refuse_clashes(found: Sequence[SlideFile], names: Sequence[str], where: Pat
                 what = f"{one.path} is listed twice"
             fix = "Rename one of them, or give a manifest with a column `slide_id`."
             raise UserError(what, where=where, fix=fix)
+
+
+def _refuse_series(found: Sequence[SlideFile], where: Path) -> None:
+    """DICOM keeps the levels of a slide in files of one folder: each would be taken for a slide."""
+    folders = Counter(PurePosixPath(one.path).parent for one in found if one.path.lower().endswith(".dcm"))
+    for folder, count in sorted(folders.items()):
+        if count > 1:
+            fix = "Give a manifest (CSV with a column `path`) that lists one file of each slide."
+            raise UserError(f"{count} DICOM files, perhaps parts of one slide", where=where / folder, fix=fix)
 
 
 def _n_bytes(path: Path) -> int:
