@@ -18,7 +18,7 @@ def run_here(*arguments):
     return CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
 
 
-@pytest.mark.parametrize("command", ["train", "embed", "evaluate", "phantom", "doctor", "demo"])
+@pytest.mark.parametrize("command", ["train", "embed", "evaluate", "phantom", "doctor", "demo", "tile", "push"])
 def test_every_command_has_help_with_an_example(command):
     result = run_here(command, "--help")
     assert result.exit_code == 0

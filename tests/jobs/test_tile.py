@@ -291,3 +291,11 @@ def test_overlap_and_scale_between_levels(tmp_path: Path) -> None:
     assert (found.tile_px0, found.grid.step_px0) == (48, 36)
     assert found.grid.bits is None
     assert found.grid.n == ((768 - 48) // 36 + 1) * ((640 - 48) // 36 + 1)
+
+
+def test_a_slide_coarser_than_the_tiles_is_named_and_not_enlarged(slides: Path, tmp_path: Path) -> None:
+    coarse = ("mpp=0.5", "tile_px=32", "min_tissue=0")  # of slides at 2 µm/px
+    with pytest.raises(UserError, match=r"3 of 3 slides have no tiles.*finer than the slide, 2.*allow_upsampling"):
+        tile_slides(slides, tmp_path / "out", coarse, say=lambda text: None)
+    tile_slides(slides, tmp_path / "enlarged", (*coarse, "allow_upsampling=true"), say=lambda text: None)
+    assert all(pq.read_table(tmp_path / "enlarged" / "index.parquet")["n_tiles"].to_pylist())

@@ -22,8 +22,7 @@ from hlss.cohorts.rows import (
 )
 from hlss.errors import UserError
 from hlss.registry import COHORTS
-
-FINER = 0.05  # a target mpp finer than the image's by more than this share would draw detail that is not there
+from hlss.slides.grid import FINER
 
 
 @COHORTS.register("manifest")

@@ -9,7 +9,7 @@ from numpy import ndarray
 from hlss.errors import Unreadable
 from hlss.jobs.tile_recipe import TileRecipe
 from hlss.slides.base import Slide
-from hlss.slides.grid import Grid, extent_px0, grid
+from hlss.slides.grid import FINER, Grid, extent_px0, grid
 from hlss.slides.tissue import tissue_mask
 
 BLOCK_PX = 2048  # side of what is read at once for a thumbnail, px of the level it is read from
@@ -34,9 +34,14 @@ class Cut:
 
 
 def cut(slide: Slide, recipe: TileRecipe) -> Cut:
-    """The tiles of a slide's tissue. Raises Unreadable where it cannot be read or does not tell its resolution."""
+    """The tiles of a slide's tissue. Raises Unreadable where it cannot be read, does not tell its resolution, or is
+    coarser than the tiles.
+    """
     if slide.mpp is None:
         reason = "nothing says how many µm a pixel is: give the manifest a column `mpp`, or set slide_mpp="
+        raise Unreadable(slide.path, reason)
+    if not recipe.allow_upsampling and recipe.at_mpp < slide.mpp * (1 - FINER):
+        reason = f"tiles at {recipe.at_mpp:g} µm/px are finer than the slide, {slide.mpp:g}: see allow_upsampling="
         raise Unreadable(slide.path, reason)
     scale = slide.scale_of(recipe.at_mpp)
     cells = grid(*slide.size_px0, recipe.tile_px, scale, recipe.overlap_px)

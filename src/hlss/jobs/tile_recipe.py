@@ -18,6 +18,7 @@ class TileRecipe(Part):
     overlap_px: shared by neighbours, px of the tile.
     min_tissue: share of a tile that must be tissue; 0 takes every tile, glass as well.
     slide_mpp:  µm/px of level 0 of slides that do not say it and of which no manifest does.
+    allow_upsampling: cut slides that are coarser than the tiles, too; they are enlarged.
     reader:     of all slides; by default the first that takes a file.
     tissue:     what is tissue.
     """
@@ -28,6 +29,7 @@ class TileRecipe(Part):
     overlap_px: int = Field(default=0, ge=0)
     min_tissue: float = Field(default=0.25, ge=0, le=1)
     slide_mpp: float | None = Field(default=None, gt=0)
+    allow_upsampling: bool = False
     reader: str | None = None
     tissue: TissueSpec = TissueSpec()
 

@@ -7,6 +7,8 @@ import numpy as np
 from jaxtyping import Bool, Int32, Int64, UInt8
 from numpy import ndarray
 
+FINER = 0.05  # tiles finer than the image by more than this share would draw detail that is not there
+
 
 def extent_px0(tile_px: int, scale: float) -> int:
     """Side, in level-0 px, of the square that a tile of `tile_px` covers; scale = target mpp / image mpp."""
