@@ -18,14 +18,13 @@ import cv2
 import numpy as np
 import openslide
 import simplejpeg
-import tifffile
 from numpy import ndarray
 
+from hlss.cohorts.write.pyramid import TILE_PX, write_jpegs
 from hlss.slides.base import Slide
 from hlss.slides.opening import open_slide
 
-TILE_PX, PATTERNS, QUALITY = 256, 64, 90
-SAMPLING = {"444": (1, 1), "420": (2, 2)}
+PATTERNS, QUALITY, LEVELS, MPP0 = 64, 90, 4, 0.5
 GOALS = {"anywhere": 1.7, "on tiles": 5.0}
 USUAL, FAST = "OpenSlide + Pillow", "jpeg_tiff (hlss)"
 XY = tuple[int, int]
@@ -46,26 +45,13 @@ def written(path: Path, side_px: int, chroma: str) -> Path:
     draw = np.random.default_rng(0)
     jpegs = [simplejpeg.encode_jpeg(tissue(i), QUALITY, "RGB", colorsubsampling=chroma) for i in range(PATTERNS)]
 
-    def tiles(side: int) -> Iterator[bytes]:
-        for pattern in draw.integers(0, PATTERNS, (-(-side // TILE_PX)) ** 2):
+    sizes = [(side_px >> level, side_px >> level) for level in range(LEVELS)]
+
+    def tiles(level: int) -> Iterator[bytes]:
+        for pattern in draw.integers(0, PATTERNS, (-(-sizes[level][0] // TILE_PX)) ** 2):
             yield bytes(jpegs[pattern])
 
-    with tifffile.TiffWriter(path) as tiff:
-        for level in range(4):
-            side = side_px >> level
-            tiff.write(
-                tiles(side),
-                shape=(side, side, 3),
-                dtype=np.uint8,
-                tile=(TILE_PX, TILE_PX),
-                photometric="ycbcr",
-                compression="jpeg",
-                subsampling=SAMPLING[chroma],
-                subfiletype=int(level > 0),
-                resolution=(20_000, 20_000),
-                resolutionunit="centimeter",
-                metadata=None,
-            )
+    write_jpegs(path, sizes, tiles, MPP0, chroma)
     return path
 
 

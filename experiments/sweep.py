@@ -31,8 +31,9 @@ from hlss.files import write_json
 from hlss.jobs.embed import embed_run
 from hlss.jobs.evaluate import evaluate_tables
 from hlss.jobs.provenance import provenance
+from hlss.jobs.setup import experiment_of
 from hlss.jobs.train import say_once, train_experiment
-from hlss.jobs.truth import Asked, Words, asked_of_each, experiment_of, measured
+from hlss.jobs.truth import Asked, Words, asked_of_each, measured
 from hlss.types import LEVELS, Level
 
 START = "start"

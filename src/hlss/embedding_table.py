@@ -56,12 +56,10 @@ class EmbeddingTable:
 
     def write(self, folder: Path) -> None:
         """Write to a folder, which appears whole or not at all. Raises UserError where it cannot be written."""
-        metadata = {"hlss": json.dumps(dict(self.provenance), allow_nan=False, default=str)}
-        types = {name: pa.int64() if name in PLACES else pa.string() for name in self.columns}
-        arrays = {name: pa.array(column.tolist(), types[name]) for name, column in self.columns.items()}
+        identities = identity_table(self.columns, self.provenance)
         with replacing(Path(folder)) as temporary:
             temporary.mkdir(parents=True)
-            pq.write_table(pa.table(arrays, metadata=metadata), temporary / IDS_FILE)
+            pq.write_table(identities, temporary / IDS_FILE)
             # safetensors' own save_file hides the error number of a full disk
             (temporary / FEATURES_FILE).write_bytes(save({"features": np.ascontiguousarray(self.features)}))
 
@@ -83,6 +81,14 @@ class EmbeddingTable:
         if misfit is not None:
             raise UserError(f"broken embedding table: {misfit}", where=folder, fix=_FIX)
         return cls(features, columns, provenance)
+
+
+def identity_table(columns: Mapping[str, Shaped[ndarray, " _"]], provenance: Mapping[str, Any]) -> pa.Table:
+    """The columns (PLACES as integers, all others as strings) with the provenance as JSON in the metadata."""
+    metadata = {"hlss": json.dumps(dict(provenance), allow_nan=False, default=str)}
+    types = {name: pa.int64() if name in PLACES else pa.string() for name in columns}
+    arrays = {name: pa.array(column.tolist(), types[name]) for name, column in columns.items()}
+    return pa.table(arrays, metadata=metadata)
 
 
 def _column(stored: Any, integers: bool) -> Shaped[ndarray, " n"]:

@@ -36,6 +36,12 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
 
 
+def refuse_filled(folder: Path) -> None:
+    """Raises UserError where a folder that is to be filled is a file, or holds something."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError("this is not an empty folder", where=folder, fix="Choose another one for --out.")
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON (NaN refused), atomically."""
     with replacing(path) as temporary:

@@ -17,7 +17,8 @@ from hlss.jobs.demo import run_demo
 from hlss.jobs.demo_pictures import contact_sheet
 from hlss.jobs.demo_report import CHECKPOINTS
 from hlss.jobs.demo_tables import words_table
-from hlss.jobs.truth import Asked, Words, agreement_of, asked_of, experiment_of
+from hlss.jobs.setup import experiment_of
+from hlss.jobs.truth import Asked, Words, agreement_of, asked_of
 from hlss.types import LEVELS, Level
 
 SMALL = [

@@ -14,9 +14,10 @@ from typer.testing import CliRunner, Result
 from hlss.cli import app
 from hlss.cohorts.manifest import ManifestSpec
 from hlss.cohorts.pack import PackRecipe
-from hlss.jobs.inspect_counts import of_several, spread
+from hlss.jobs.inspect_counts import of_several
 from hlss.jobs.inspect_pixels import look
 from hlss.jobs.inspect_sites import cramers_v, sites_and_classes
+from hlss.jobs.setup import evenly
 
 PATIENTS, IMAGES = 8, 2
 
@@ -244,4 +245,5 @@ def test_a_patient_of_two_sites_or_classes_is_not_asked(tmp_path: Path) -> None:
 def test_no_tile_is_looked_at_where_none_is_asked_for(tmp_path: Path) -> None:
     cohort = cohort_of(tmp_path, [("p", "a", "x")])
     assert look(cohort, 0, None).tiles == 0
-    assert (spread(10, 3), spread(2, 5), spread(0, 5), spread(5, 1)) == ([0, 4, 9], [0, 1], [], [0])
+    found = [evenly(n, most).tolist() for n, most in ((10, 3), (2, 5), (0, 5), (5, 1))]
+    assert found == [[0, 4, 9], [0, 1], [], [0]]

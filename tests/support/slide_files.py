@@ -9,8 +9,8 @@ import simplejpeg
 import tifffile
 
 from hlss.cohorts.write.pyramid import write_pyramid
+from hlss.slides.jpeg_tiles import SAMPLINGS
 
-SAMPLING = {"444": (1, 1), "422": (2, 1), "420": (2, 2)}
 JPEG_TABLES, PHOTOMETRIC, OFFSETS, COUNTS, SUBFILE = 347, 262, 324, 325, 254  # TIFF tags
 APERIO = "Aperio Image Library v12.0\n{w}x{h} [0,0 {w}x{h}] (256x256) JPEG/RGB Q=90|AppMag = 20|MPP = 0.4990"
 
@@ -91,7 +91,7 @@ def jpeg_tiff(
                 tile=(tile_px, tile_px),
                 photometric="ycbcr",
                 compression="jpeg",
-                subsampling=SAMPLING[chroma],
+                subsampling=SAMPLINGS[chroma],
                 subfiletype=int(number > 0),
                 description=text,
                 metadata=None,

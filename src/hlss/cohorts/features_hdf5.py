@@ -7,11 +7,10 @@ import numpy as np
 from pydantic import Field
 
 from hlss.cohorts.base import Cohort, CohortSpec
-from hlss.cohorts.build import ImageRow
 from hlss.cohorts.columns import Table, read_table
 from hlss.cohorts.features import StoredFeatures, StoredImage, cohort_of_features
 from hlss.cohorts.features_layouts import Layout, SlideFeatures, looked_for, slide_features
-from hlss.cohorts.rows import filtered, number, refuse_shared_slides
+from hlss.cohorts.rows import identity, number, rows_of_slides
 from hlss.errors import UserError
 from hlss.registry import COHORTS
 
@@ -64,38 +63,3 @@ class FeaturesHdf5Spec(CohortSpec):
             what = f"there is no {looked_for(slide, self.layout)}, for {table.where(row)}"
             raise UserError(what, where=self.folder, fix="Correct cohort.folder, or take the row out.")
         return found
-
-
-def rows_of_slides(table: Table, where: dict[str, list[str]]) -> list[int]:
-    """Rows of a table of slides, filtered, a slide each. Raises UserError for a column that is missing or a cell that
-    is empty, and for a slide listed twice.
-    """
-    for needed in ("patient_id", "slide_id"):
-        if needed not in table.columns:
-            known = f"It has: {', '.join(table.columns)}. Rename one, or say which: cohort.columns={{{needed}: …}}."
-            raise UserError(f"has no column for {needed}", where=table.path, fix=known)
-    rows, seen = filtered(table, where), dict[str, int]()
-    for row in rows:
-        for needed in ("patient_id", "slide_id"):
-            if not table.get(needed, row):
-                raise UserError(f"{needed} is empty", where=table.where(row), fix="Fill it in or remove the row.")
-        slide = table.get("slide_id", row)
-        if slide in seen:
-            what = f"slide {slide!r} is listed before, in {table.where(seen[slide])}"
-            raise UserError(what, where=table.where(row), fix="Remove one of the two rows.")
-        seen[slide] = row
-    refuse_shared_slides(table, rows, {row: table.get("slide_id", row) for row in rows})
-    return rows
-
-
-def identity(table: Table, row: int, size_px0: tuple[int, int] = (0, 0)) -> ImageRow:
-    """Who a row is. size_px0: (width, height) of its image, where that matters."""
-    return ImageRow(
-        patient=table.get("patient_id", row),
-        slide=table.get("slide_id", row),
-        width_px0=size_px0[0],
-        height_px0=size_px0[1],
-        label=table.get("label", row) or None,
-        site=table.get("site", row) or None,
-        split=table.get("split", row) or None,
-    )

@@ -14,6 +14,7 @@ from hlss.cohorts.rows import too_many_unreadable
 from hlss.errors import Unreadable, UserError
 from hlss.registry import COHORTS
 from hlss.slides.decode import read_size
+from hlss.slides.grid import FINER
 
 ENDINGS = frozenset((".png", ".jpg", ".jpeg", ".tif", ".tiff"))
 Folder = Literal["patient", "slide", "class", "site", "split", "any"]
@@ -44,7 +45,7 @@ class FolderTreeSpec(CohortSpec):
             raise ValueError(f"levels name {twice[0]!r} twice" if twice else "levels must name the patient")
         if self.overlap_px >= self.tile_px:
             raise ValueError(f"overlap_px={self.overlap_px} must be smaller than tile_px={self.tile_px}")
-        if self.mpp is not None and (self.image_mpp is None or self.mpp < 0.95 * self.image_mpp):
+        if self.mpp is not None and (self.image_mpp is None or self.mpp < (1 - FINER) * self.image_mpp):
             raise ValueError(f"mpp={self.mpp:g} needs an image_mpp that is no coarser")
         return self
 

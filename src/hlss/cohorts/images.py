@@ -7,8 +7,6 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-import cv2
-import numpy as np
 from jaxtyping import UInt8
 from numpy import ndarray
 
@@ -18,6 +16,7 @@ from hlss.errors import Unreadable
 from hlss.files import digest
 from hlss.slides.decode import decode
 from hlss.slides.grid import extent_px0
+from hlss.slides.resample import resized
 
 CACHE_BYTES = 256 * 2**20
 
@@ -66,8 +65,7 @@ class FlatImages(TileSource):
             raise ValueError(f"a tile at {xy_px0} leaves {self.image_name(image)}")
         if extent == tile_px:
             return region.copy()
-        method = cv2.INTER_AREA if extent > tile_px else cv2.INTER_CUBIC
-        return np.asarray(cv2.resize(region, (tile_px, tile_px), interpolation=method))
+        return resized(region, (tile_px, tile_px))
 
     def _pixels(self, image: int) -> UInt8[ndarray, "h w 3"]:
         pixels = self._cache.get(image)

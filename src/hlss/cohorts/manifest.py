@@ -15,9 +15,11 @@ from hlss.cohorts.rows import (
     number,
     read_sizes,
     refuse_blank_or_twice,
+    refuse_lacking,
     refuse_missing,
     refuse_shared_slides,
     slide_ids,
+    told,
     too_many_unreadable,
 )
 from hlss.errors import UserError
@@ -61,10 +63,7 @@ class ManifestSpec(CohortSpec):
     def open(self) -> Cohort:
         """Read the table and what image headers must tell. Raises UserError for anything that does not fit."""
         table = read_table(self.path, self.columns)
-        for needed in ("patient_id", "path"):
-            if needed not in table.columns:
-                known = f"It has: {', '.join(table.columns)}. Rename one, or say which: cohort.columns={{{needed}: …}}."
-                raise UserError(f"has no column for {needed}", where=self.path, fix=known)
+        refuse_lacking(table, ("patient_id", "path"))
         rows = filtered(table, self.where)
         refuse_blank_or_twice(table, rows)
         slides = slide_ids(table, rows)
@@ -92,10 +91,8 @@ class ManifestSpec(CohortSpec):
                 slide=slide,
                 width_px0=width,
                 height_px0=height,
-                label=table.get("label", row) or None,
-                site=table.get("site", row) or None,
-                split=table.get("split", row) or None,
                 mpp=mpp,
+                **told(table, row),
             )
             for (row, slide, (width, height)), mpp in zip(found, mpps, strict=True)
         ]

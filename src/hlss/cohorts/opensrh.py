@@ -23,7 +23,7 @@ from hlss.slides.grid import grid
 from hlss.slides.tiles import GriddedTiles
 
 PATCH_PX = 300
-NORMAL = "normal"
+NORMAL = "normal"  # the one class whose patches are listed as normal
 SIDES = {"train": "train", "val": "test"}  # the papers report OpenSRH's val; patients to tune on come from split.val
 
 

@@ -14,9 +14,9 @@ from pydantic import Field, model_validator
 from hlss.cohorts.base import Cohort, CohortSpec
 from hlss.cohorts.build import cohort_of_tiles
 from hlss.cohorts.columns import Table, read_table
-from hlss.cohorts.features_hdf5 import identity, rows_of_slides
 from hlss.cohorts.hdf5_file import opened
 from hlss.cohorts.paths import files_below
+from hlss.cohorts.rows import identity, rows_of_slides
 from hlss.cohorts.stored_patches import PatchFile, StoredPatches
 from hlss.errors import UserError
 from hlss.registry import COHORTS

@@ -4,9 +4,12 @@ import math
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 
+from hlss.cohorts.build import ImageRow
 from hlss.cohorts.columns import Table
 from hlss.errors import Unreadable, UserError
 from hlss.slides.decode import read_size
+
+TOLD = ("label", "site", "split")  # of a slide, beside its patient
 
 
 def filtered(table: Table, where: dict[str, list[str]]) -> list[int]:
@@ -28,13 +31,26 @@ def filtered(table: Table, where: dict[str, list[str]]) -> list[int]:
     return rows
 
 
+def refuse_lacking(table: Table, needed: Sequence[str]) -> None:
+    """Raises UserError for a column that is needed and not there."""
+    for name in needed:
+        if name not in table.columns:
+            known = f"It has: {', '.join(table.columns)}. Rename one, or say which: cohort.columns={{{name}: …}}."
+            raise UserError(f"has no column for {name}", where=table.path, fix=known)
+
+
+def refuse_blank(table: Table, row: int, needed: Sequence[str]) -> None:
+    """Raises UserError for a cell that is needed and empty."""
+    for name in needed:
+        if not table.get(name, row):
+            raise UserError(f"{name} is empty", where=table.where(row), fix="Fill it in or remove the row.")
+
+
 def refuse_blank_or_twice(table: Table, rows: Sequence[int]) -> None:
     """Raises UserError for a row without patient or path, and for an image listed twice."""
     seen: dict[str, int] = {}
     for row in rows:
-        for needed in ("patient_id", "path"):
-            if not table.get(needed, row):
-                raise UserError(f"{needed} is empty", where=table.where(row), fix="Fill it in or remove the row.")
+        refuse_blank(table, row, ("patient_id", "path"))
         path = str(PurePath(table.get("path", row)))
         if path in seen:
             what = f"image {path!r} is listed before, in {table.where(seen[path])}"
@@ -92,6 +108,41 @@ def read_sizes(
         except Unreadable as error:
             problems.append((error.path, error.reason))
     return sizes, tuple(problems)
+
+
+def rows_of_slides(table: Table, where: dict[str, list[str]]) -> list[int]:
+    """Rows of a table of slides, filtered, a slide each. Raises UserError for a column that is missing or a cell that
+    is empty, and for a slide listed twice.
+    """
+    needed = ("patient_id", "slide_id")
+    refuse_lacking(table, needed)
+    rows, seen = filtered(table, where), dict[str, int]()
+    for row in rows:
+        refuse_blank(table, row, needed)
+        slide = table.get("slide_id", row)
+        if slide in seen:
+            what = f"slide {slide!r} is listed before, in {table.where(seen[slide])}"
+            raise UserError(what, where=table.where(row), fix="Remove one of the two rows.")
+        seen[slide] = row
+    refuse_shared_slides(table, rows, {row: table.get("slide_id", row) for row in rows})
+    return rows
+
+
+def identity(table: Table, row: int, size_px0: tuple[int, int] = (0, 0)) -> ImageRow:
+    """Who a row is. size_px0: (width, height) of its image, where that matters."""
+    return ImageRow(
+        mpp=None,
+        patient=table.get("patient_id", row),
+        slide=table.get("slide_id", row),
+        width_px0=size_px0[0],
+        height_px0=size_px0[1],
+        **told(table, row),
+    )
+
+
+def told(table: Table, row: int) -> dict[str, str | None]:
+    """Label, site and split of a row; None where its cell is empty."""
+    return {name: table.get(name, row) or None for name in TOLD}
 
 
 def number(table: Table, name: str, row: int) -> float | None:

@@ -9,11 +9,9 @@ from hlss.cohorts.base import Cohort, CohortSpec
 from hlss.cohorts.build import ImageRow
 from hlss.cohorts.columns import Table, read_table
 from hlss.cohorts.cut import CutSlides, cohort_of_cut, read_cut
-from hlss.cohorts.rows import filtered
+from hlss.cohorts.rows import TOLD, filtered, refuse_blank, refuse_lacking, told
 from hlss.errors import UserError
 from hlss.registry import COHORTS
-
-TOLD = ("label", "site", "split")  # of a slide, beside its patient
 
 
 @COHORTS.register("slides")
@@ -41,34 +39,29 @@ class SlidesSpec(CohortSpec):
         name = self.tiles.resolve().name
         if self.manifest is not None:
             return cohort_of_cut(name, cut, self._listed(cut, self.manifest), self.manifest)
-        told = cut.identity["patient_id"]
-        lacking = [one for one, patient in zip(cut.names, told, strict=True) if not patient]
-        if lacking and len(lacking) < len(told):
-            what = f"{len(lacking)} of {len(told)} slides have no patient, as {lacking[0]!r}"
+        patients = cut.identity["patient_id"]
+        lacking = [one for one, patient in zip(cut.names, patients, strict=True) if not patient]
+        if lacking and len(lacking) < len(patients):
+            what = f"{len(lacking)} of {len(patients)} slides have no patient, as {lacking[0]!r}"
             raise UserError(what, where=self.tiles, fix="Give cohort.manifest= with slide_id and patient_id of all.")
         every = range(len(cut.names))
         said = [{key: cut.identity[key][one] or None for key in TOLD} for one in every]
-        rows = {one: cut.row(one, told[one] or cut.names[one], **said[one]) for one in every}
+        rows = {one: cut.row(one, patients[one] or cut.names[one], **said[one]) for one in every}
         alone = ("no manifest says whose the slides are: each counts as a patient of its own",) if lacking else ()
         return cohort_of_cut(name, cut, rows, self.tiles, alone)
 
     def _listed(self, cut: CutSlides, manifest: Path) -> dict[int, ImageRow]:
         """The slides that the manifest lists."""
         table = read_table(manifest, self.columns)
-        if "patient_id" not in table.columns:
-            known = f"It has: {', '.join(table.columns)}. Or say which: cohort.columns={{patient_id: …}}."
-            raise UserError("has no column for patient_id", where=manifest, fix=known)
+        refuse_lacking(table, ("patient_id",))
         numbers = _numbers(cut)
         found: dict[int, ImageRow] = {}
         for row in filtered(table, self.where):
             slide = self._slide(table, row, numbers)
             if slide in found:
                 raise UserError("this slide is listed before", where=table.where(row), fix="Remove one of the rows.")
-            patient = table.get("patient_id", row)
-            if not patient:
-                raise UserError("patient_id is empty", where=table.where(row), fix="Fill it in or remove the row.")
-            told = {key: table.get(key, row) or None for key in TOLD}
-            found[slide] = cut.row(slide, patient, **told)
+            refuse_blank(table, row, ("patient_id",))
+            found[slide] = cut.row(slide, table.get("patient_id", row), **told(table, row))
         return found
 
     def _slide(self, table: Table, row: int, numbers: dict[str, int]) -> int:

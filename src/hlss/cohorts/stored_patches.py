@@ -7,7 +7,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from jaxtyping import UInt8
 from numpy import ndarray
@@ -16,6 +15,7 @@ from hlss.cohorts.base import TileSource
 from hlss.errors import Unreadable
 from hlss.files import digest
 from hlss.slides.handles import Handles
+from hlss.slides.resample import resized
 
 OPEN_FILES = 16  # that a process keeps open
 
@@ -97,8 +97,7 @@ class StoredPatches(TileSource):
             raise Unreadable(path, str(error)[:200]) from error
         if pixels.shape[0] == tile_px:
             return pixels
-        method = cv2.INTER_AREA if pixels.shape[0] > tile_px else cv2.INTER_CUBIC
-        return np.asarray(cv2.resize(pixels, (tile_px, tile_px), interpolation=method))
+        return resized(pixels, (tile_px, tile_px))
 
     def _open(self, image: int) -> tuple[Any, ndarray]:
         """The images of a file, and where they lie."""

@@ -22,7 +22,7 @@ from hlss.encoders.specs import EncoderSpec
 from hlss.encoders.timm import Timm, TimmEncoder
 from hlss.encoders.timm_folder import TIMM_WEIGHTS, timm_weights, write_timm
 from hlss.encoders.tiny import Tiny
-from hlss.encoders.weights import fill, read_weights
+from hlss.encoders.weights import fill, read_weights, tensors_of
 from hlss.errors import UserError
 from hlss.registry import ENCODERS
 
@@ -59,8 +59,7 @@ def write_tower(spec: EncoderSpec, encoder: ImageEncoder, folder: Path, facts: M
     """
     bare, library = bare_settings(spec), _written(spec, encoder, folder)
     if library == "hlss":
-        state = {name: tensor.detach().cpu().contiguous() for name, tensor in encoder.state_dict().items()}
-        (folder / OWN_WEIGHTS).write_bytes(save(state))
+        (folder / OWN_WEIGHTS).write_bytes(save(tensors_of(encoder)))
     config = {
         "format": FORMAT,
         "library": library,

@@ -8,6 +8,7 @@ from safetensors.torch import save
 from hlss.encoders.clip import Clip
 from hlss.encoders.clip_towers import ClipImageEncoder, open_clip_quietly
 from hlss.encoders.tiny import ARCHITECTURE, Tiny
+from hlss.encoders.weights import tensors_of
 
 OPEN_CLIP_WEIGHTS, _CONFIG = "open_clip_model.safetensors", "open_clip_config.json"
 _PREPROCESSING = ("mean", "std", "interpolation", "resize_mode")
@@ -26,5 +27,4 @@ def write_open_clip(spec: Clip | Tiny, encoder: ClipImageEncoder, folder: Path) 
     seen = {key: value for key, value in visual.preprocess_cfg.items() if key in _PREPROCESSING}  # type: ignore[operator, union-attr]
     config = {"model_cfg": settings, "preprocess_cfg": seen}
     (folder / _CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    (folder / OPEN_CLIP_WEIGHTS).write_bytes(save(state))
+    (folder / OPEN_CLIP_WEIGHTS).write_bytes(save(tensors_of(model)))

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from hlss.encoders.timm import TimmEncoder
 from hlss.encoders.torchvision_guard import import_guarded
+from hlss.encoders.weights import tensors_of
 
 TIMM_WEIGHTS, _CONFIG = "model.safetensors", "config.json"
 _KEPT = ("interpolation", "crop_mode", "fixed_input_size", "first_conv", "classifier", "min_input_size")
@@ -41,8 +42,7 @@ def write_timm(architecture: str, encoder: TimmEncoder, folder: Path) -> bool:
         "pretrained_cfg": {key: stated[key] for key in _KEPT if stated.get(key) is not None} | preprocessing,
     }
     (folder / _CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    (folder / TIMM_WEIGHTS).write_bytes(save(state))
+    (folder / TIMM_WEIGHTS).write_bytes(save(tensors_of(model)))
     return True
 
 
@@ -64,9 +64,9 @@ def _whole(architecture: str, encoder: TimmEncoder) -> nn.Module | None:
         model: nn.Module = import_guarded("timm").create_model(
             architecture, num_classes=0 if projection is None else encoder.dim
         )
-    state = {name: tensor.detach().cpu() for name, tensor in encoder.backbone.state_dict().items()}
+    state = tensors_of(encoder.backbone)
     if projection is not None:
-        state |= {f"{_classifier(encoder)}.{name}": w.detach().cpu() for name, w in projection.state_dict().items()}
+        state |= {f"{_classifier(encoder)}.{name}": tensor for name, tensor in tensors_of(projection).items()}
     own = model.state_dict()
     if own.keys() != state.keys() or any(own[name].shape != tensor.shape for name, tensor in state.items()):
         return None

@@ -31,6 +31,11 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     return {name.removeprefix("module."): tensor for name, tensor in found.items()}
 
 
+def tensors_of(module: nn.Module) -> dict[str, Tensor]:
+    """Its state as safetensors takes it: on the CPU, contiguous."""
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
+
+
 def fill(module: nn.Module, weights: Mapping[str, Tensor], where: object) -> None:
     """Load every weight, none missing, none left over. Raises UserError listing what does not fit."""
     own = module.state_dict()

@@ -88,7 +88,7 @@ def plan(
 def tower_hash(encoder: ImageEncoder) -> str:
     """Of its weights and of how it wants its input, on whatever device it is."""
     hasher = hashlib.sha256(repr((encoder.input_px, encoder.dim)).encode())
-    for name, tensor in [*encoder.state_dict().items(), *encoder.named_buffers()]:
+    for name, tensor in {**dict(encoder.named_buffers()), **encoder.state_dict()}.items():
         hasher.update(name.encode())
         hasher.update(tensor.detach().cpu().contiguous().view(-1).numpy().tobytes())
     return hasher.hexdigest()[:16]
@@ -98,11 +98,12 @@ def _key(cohort: Cohort, rows: Rows, slide: str, tower: str, facts: Any) -> str:
     """Of the tower and the tiles: where they are, how they are cut, how long the file is they come from (what it holds
     is not read), or the features that stand in their place.
     """
-    images = np.unique(cohort.tile_image(rows))
+    of = cohort.tile_image(rows)
+    images = np.unique(of)
     numbers = None if facts is None else cohort.image_number[images].tolist()  # which views are drawn by
     sizes = [_size(cohort.source.image_name(int(cohort.image_number[image]))) for image in images.tolist()]
     tiles = hashlib.sha256(np.ascontiguousarray(cohort.tile_xy_px0(rows)).tobytes())
-    tiles.update((cohort.tile_image(rows) - images[0]).tobytes())
+    tiles.update((of - images[0]).tobytes())
     if cohort.holds_features:
         tiles.update(cohort.features(rows).tobytes())
     return digest([tower, facts, numbers, slide, cohort.tile_px, cohort.mpp, sizes, tiles.hexdigest()], 24)

@@ -58,14 +58,19 @@ def embed(
     if not features:
         raise UserError("no patch could be embedded", fix="Check the images of the cohort.")
     joined = {name: np.concatenate([part[name] for part in columns]) for name in columns[0]}
-    facts = {
-        "max_patches_per_slide": max_patches_per_slide,
+    facts = embedded_facts(max_patches_per_slide, seed, clock.done, total, bf16)
+    return EmbeddingTable(np.concatenate(features), joined, {**provenance, **facts})
+
+
+def embedded_facts(most: int | None, seed: int, patches: int, chosen: int, bf16: bool = False) -> dict[str, Any]:
+    """What a table's provenance says of how it was embedded: `patches` of `chosen`; most, seed: as of `chosen_rows`."""
+    return {
+        "max_patches_per_slide": most,
         "patch_seed": seed,
         "bf16": bf16,
-        "patches": clock.done,
-        "unreadable_patches": total - clock.done,
+        "patches": patches,
+        "unreadable_patches": chosen - patches,
     }
-    return EmbeddingTable(np.concatenate(features), joined, {**provenance, **facts})
 
 
 def chosen_rows(cohort: Cohort, most: int | None, seed: int) -> Rows:

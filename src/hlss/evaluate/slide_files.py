@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Float32, Int64
 from numpy import ndarray
 
-from hlss.embedding_table import FEATURES_FILE, IDS_FILE, PLACES
+from hlss.embedding_table import FEATURES_FILE, IDS_FILE, identity_table
 from hlss.errors import UserError
 from hlss.files import replacing
 
@@ -72,7 +72,7 @@ def write_table(
             if block.shape[1] != width:
                 raise ValueError(f"features of {block.shape[1]} numbers in a table of {width}")
             features.write(np.ascontiguousarray(block, dtype="<f4").data)
-            held.append(_identities(columns, provenance))
+            held.append(identity_table(columns, provenance))
             waiting, written = waiting + len(block), written + len(block)
             if identities is None:
                 identities = stack.enter_context(pq.ParquetWriter(temporary / IDS_FILE, held[0].schema))
@@ -91,9 +91,3 @@ def _header(rows: int, width: int) -> bytes:
     text = json.dumps({"features": entry}, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     return len(text).to_bytes(8, "little") + text
-
-
-def _identities(columns: Mapping[str, ndarray], provenance: Mapping[str, Any]) -> pa.Table:
-    types = {name: pa.int64() if name in PLACES else pa.string() for name in columns}
-    arrays = {name: pa.array(column.tolist(), types[name]) for name, column in columns.items()}
-    return pa.table(arrays, metadata={"hlss": json.dumps(dict(provenance), allow_nan=False, default=str)})

@@ -12,14 +12,13 @@ from torch import Tensor
 from hlss.batches.loader import DrawnView, tiles
 from hlss.batches.recipe import ViewSpec
 from hlss.cohorts.base import Cohort
-from hlss.config import read_settings
 from hlss.encoders.base import ImageEncoder
 from hlss.errors import UserError
 from hlss.evaluate.embed import embed
 from hlss.experiment import Experiment
 from hlss.jobs.embed_slides import table_by_slide
 from hlss.jobs.provenance import provenance
-from hlss.jobs.setup import EMBED_BATCH, Data, Say, build_encoder, open_data, refuse_misfit, renew_norms
+from hlss.jobs.setup import EMBED_BATCH, Data, Say, build_encoder, experiment_of, open_data, refuse_misfit, renew_norms
 from hlss.jobs.train import say_once
 from hlss.train.checkpoint import MIDWAY, Checkpoints
 from hlss.train.problems import Problems
@@ -43,10 +42,7 @@ def embed_run(
     beside the tiles as they are; norms: see `tower_of`; problems: where to note what cannot be read [the run's];
     per_slide: folder of a file for each slide, from which the table is made. Raises UserError.
     """
-    config = folder / "config.yaml"
-    if not config.exists():
-        raise UserError("this is no run folder: it has no config.yaml", where=folder, fix="Run `hlss train` first.")
-    experiment = read_settings(config, Experiment, overrides)
+    experiment = experiment_of(folder, overrides)
     data = open_data(experiment, say)
     problems = problems or Problems(folder, EMBEDDING)
     problems.images(data.cohort.problems)

@@ -10,7 +10,7 @@ from hlss.cohorts.base import Cohort
 from hlss.encoders.base import ImageEncoder
 from hlss.errors import UserError
 from hlss.evaluate.by_slide import embed_slides, parts_of, plan, tower_hash
-from hlss.evaluate.embed import Stream
+from hlss.evaluate.embed import Stream, embedded_facts
 from hlss.evaluate.slide_files import stored_key, stored_shape, write_table
 from hlss.jobs.setup import Say
 
@@ -45,11 +45,5 @@ def table_by_slide(
         raise UserError("no patch could be embedded", fix="Check the images of the cohort.")
     shapes = [stored_shape(work.path) for work in done]
     rows, chosen = sum(n for n, _ in shapes), sum(len(work.rows) for work in works)
-    facts = {
-        "max_patches_per_slide": max_patches_per_slide,
-        "patch_seed": seed,
-        "bf16": False,
-        "patches": rows,
-        "unreadable_patches": chosen - rows,
-    }
+    facts = embedded_facts(max_patches_per_slide, seed, rows, chosen)
     write_table(out, parts_of(done), rows, shapes[0][1], {**provenance, **facts})

@@ -5,17 +5,16 @@ import json
 from pathlib import Path
 from typing import Any
 
-from hlss.config import read_settings
 from hlss.encoders.base import ImageEncoder
 from hlss.encoders.card import model_card
 from hlss.encoders.exported import read_config, write_tower
 from hlss.encoders.specs import EncoderSpec
 from hlss.errors import UserError
 from hlss.experiment import Experiment
-from hlss.files import replacing
+from hlss.files import refuse_filled, replacing
 from hlss.jobs.embed import tower_of
 from hlss.jobs.provenance import code_version
-from hlss.jobs.setup import Say, build_encoder, open_data
+from hlss.jobs.setup import Say, build_encoder, experiment_of, open_data
 from hlss.jobs.train import say_once
 from hlss.train.checkpoint import MIDWAY, Checkpoints
 
@@ -30,12 +29,8 @@ def export_encoder(folder: Path, checkpoint: str, out: Path, say: Say = say_once
     """Write the image tower of a run's checkpoint to the folder `out`, which appears whole, with its card. Raises
     UserError where the run or its checkpoint is missing, or `out` is not empty.
     """
-    config = folder / "config.yaml"
-    if not config.exists():
-        raise UserError("this is no run folder: it has no config.yaml", where=folder, fix="Run `hlss train` first.")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError("this is not an empty folder", where=out, fix="Choose another one for --out.")
-    experiment = read_settings(config, Experiment)
+    experiment = experiment_of(folder)
+    refuse_filled(out)
     encoder, filled = _tower(experiment, folder, checkpoint, say)
     facts = _facts(experiment, folder) | {"checkpoint": filled}
     with replacing(out) as temporary:

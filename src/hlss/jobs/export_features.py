@@ -14,9 +14,9 @@ from numpy import ndarray
 
 from hlss.cohorts.write.features import Geometry, write_slide_features
 from hlss.cohorts.write.frame import file_names
-from hlss.embedding_table import IDS_FILE, PLACES, EmbeddingTable
+from hlss.embedding_table import IDS_FILE, PLACES, EmbeddingTable, identity_table
 from hlss.errors import UserError
-from hlss.files import replacing
+from hlss.files import refuse_filled, replacing
 
 Format = Literal["trident", "anndata", "parquet"]
 SLIDES_FILE = "slides.csv"
@@ -57,8 +57,7 @@ def write_trident(table: EmbeddingTable, out: Path) -> None:
     are what the cohort source `features_hdf5` reads. The folder appears whole. Raises UserError for a slide of several
     images, whose places are not of one frame, and for a folder that holds something.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError("this is not an empty folder", where=out, fix="Choose another one for --out.")
+    refuse_filled(out)
     groups = _slides(table)
     names = file_names([str(table["slide"][rows[0]]) for rows in groups])
     places = np.stack([table[axis] for axis in PLACES], axis=1)
@@ -77,17 +76,14 @@ def write_trident(table: EmbeddingTable, out: Path) -> None:
 def write_parquet(table: EmbeddingTable, out: Path) -> None:
     """One file: identities, places, and `features` as lists of fixed size; provenance as JSON in its metadata."""
     width = table.features.shape[1]
-    types = {name: pa.int64() if name in PLACES else pa.string() for name in table.columns}
-    schema = pa.schema(
-        [*types.items(), ("features", pa.list_(pa.float32(), width))],
-        metadata={"hlss": json.dumps(dict(table.provenance), default=str)},
-    )
+    identities = identity_table(table.columns, table.provenance)
+    schema = identities.schema.append(pa.field("features", pa.list_(pa.float32(), width)))
     with replacing(_file(out)) as temporary, pq.ParquetWriter(temporary, schema) as writer:
         for start in range(0, len(table), _ROWS):
-            part = slice(start, start + _ROWS)
-            columns = [pa.array(table[name][part].tolist(), kind) for name, kind in types.items()]
-            flat = pa.array(np.ascontiguousarray(table.features[part]).reshape(-1))
-            writer.write_table(pa.table([*columns, pa.FixedSizeListArray.from_arrays(flat, width)], schema=schema))
+            part = identities.slice(start, _ROWS)
+            flat = pa.array(np.ascontiguousarray(table.features[start : start + _ROWS]).reshape(-1))
+            features = pa.FixedSizeListArray.from_arrays(flat, width)
+            writer.write_table(pa.table([*part.columns, features], schema=schema))
 
 
 def write_anndata(table: EmbeddingTable, out: Path) -> None:

@@ -15,11 +15,11 @@ from hlss.config import read_settings
 from hlss.errors import UserError
 from hlss.experiment import Experiment
 from hlss.files import write_json
-from hlss.jobs.inspect_counts import counts, oddities, resolutions, sides_of, sites_on_both_sides, spread
+from hlss.jobs.inspect_counts import counts, oddities, resolutions, sides_of, sites_on_both_sides
 from hlss.jobs.inspect_pixels import Look, contact_sheet, look
 from hlss.jobs.inspect_show import show
 from hlss.jobs.inspect_sites import sites_and_classes
-from hlss.jobs.setup import Say, now_and_then
+from hlss.jobs.setup import Say, evenly, now_and_then
 from hlss.jobs.train import say_once
 
 Found = dict[str, Any]
@@ -63,7 +63,7 @@ def inspected(experiment: Experiment, cohort: Cohort, check: int, say: Say) -> F
     twins = _tried(lambda: duplicates(cohort, comparing), problems) or []
     problems += twins
     files = sorted(cohort_files(cohort))
-    files = [files[i] for i in spread(len(files), MOST_FILES)]
+    files = [files[i] for i in evenly(len(files), MOST_FILES)]
     broken = [*cohort.problems, *damaged(files, now_and_then(say, "looking into files", units="files"))]
     pack = None if cohort.holds_features else experiment.loader.pack
     seen = look(cohort, check, pack)

@@ -11,6 +11,7 @@ from hlss.cohorts.base import Cohort
 from hlss.cohorts.paths import case_clashes
 from hlss.cohorts.slide_tiles import SlideTiles
 from hlss.errors import Unreadable
+from hlss.jobs.setup import evenly
 from hlss.slides.opening import open_slide
 
 NONE = "(none)"
@@ -91,7 +92,7 @@ def resolutions(cohort: Cohort, most_opened: int) -> Facts:
     said: list[float | None] = [] if mpps is None else [mpps[number] for number in numbers]
     if isinstance(cohort.source, SlideTiles):
         silent = [number for number, mpp in zip(numbers, said, strict=True) if mpp is None]
-        opened = [silent[i] for i in spread(len(silent), most_opened)]
+        opened = [silent[i] for i in evenly(len(silent), most_opened)]
         said = [mpp for mpp in said if mpp is not None]
         said.extend(_own_mpp(cohort.source, number) for number in opened)
     known = [mpp for mpp in said if mpp is not None]
@@ -135,11 +136,6 @@ def _own_mpp(source: SlideTiles, image: int) -> float | None:
             return slide.mpp
     except Unreadable:
         return None  # counted as unreadable where its tiles are read
-
-
-def spread(n: int, most: int) -> list[int]:
-    """At most so many of the numbers below n, evenly."""
-    return np.unique(np.linspace(0, n - 1, min(n, most)).astype(np.int64)).tolist() if min(n, most) else []
 
 
 def _listed(names: list[str], most: int = 5) -> str:

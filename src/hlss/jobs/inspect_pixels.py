@@ -13,7 +13,8 @@ from hlss.cohorts.base import Cohort
 from hlss.cohorts.pack import PackRecipe
 from hlss.errors import Unreadable, UserError
 from hlss.files import replacing
-from hlss.jobs.inspect_counts import NONE, spread
+from hlss.jobs.inspect_counts import NONE
+from hlss.jobs.setup import evenly
 
 BLANK_SD = 3.0  # of 255: a tile whose channels all vary less holds glass, or nothing
 _PER_CLASS, _SIDE_PX, _GAP_PX, _TITLE_PX = 8, 112, 4, 20
@@ -36,8 +37,8 @@ class Look:
 
 def look(cohort: Cohort, most: int, recipe: PackRecipe | None) -> Look:
     """Read at most so many tiles, evenly over the cohort; of a cohort of features, their rows."""
-    rows, found, sizes = spread(cohort.n_tiles, most), Look(), []
-    for row in rows:
+    rows, found, sizes = evenly(cohort.n_tiles, most), Look(), []
+    for row in rows.tolist():
         found.tiles += 1
         try:
             values = _values(cohort, row)
@@ -96,10 +97,10 @@ def _rows_of(cohort: Cohort, images: ndarray, slides: ndarray) -> list[int]:
     starts = cohort.tiles.starts
     chosen: list[int] = []
     for turn in range(_PER_CLASS):  # a tile of each slide in turn, until the line is full
-        for slide in slides[spread(len(slides), _PER_CLASS)].tolist():
+        for slide in slides[evenly(len(slides), _PER_CLASS)].tolist():
             mine = images[cohort.image_slide[images] == slide]
             rows = np.concatenate([np.arange(starts[image], starts[image + 1]) for image in mine.tolist()])
-            places = spread(len(rows), 2 * _PER_CLASS + 1)
+            places = evenly(len(rows), 2 * _PER_CLASS + 1)
             order = sorted(range(len(places)), key=lambda i: abs(2 * i - len(places) + 1))  # from the middle
             if turn < len(order) and len(chosen) < _PER_CLASS:
                 chosen.append(int(rows[places[order[turn]]]))

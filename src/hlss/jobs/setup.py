@@ -1,8 +1,9 @@
 """Putting the rooms together: from an experiment to cohort, towers, texts and objective."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from hlss.batches.loader import tiles
 from hlss.cohorts.base import Cohort, FeatureSource
 from hlss.cohorts.pack import packed
 from hlss.cohorts.splits import split
+from hlss.config import read_settings
 from hlss.encoders.adapter import AdapterEncoder
 from hlss.encoders.base import ImageEncoder, aligned
 from hlss.errors import UserError
@@ -35,6 +37,14 @@ class Data:
 
     cohort: Cohort
     sides: dict[str, Cohort]
+
+
+def experiment_of(run: Path, overrides: Sequence[str] = ()) -> Experiment:
+    """The settings a run was made with, changed by `key.path=value` overrides. Raises UserError where it is no run."""
+    config = run / "config.yaml"
+    if not config.exists():
+        raise UserError("this is no run folder: it has no config.yaml", where=run, fix="Run `hlss train` first.")
+    return read_settings(config, Experiment, overrides)
 
 
 def open_data(experiment: Experiment, say: Say) -> Data:
@@ -89,7 +99,7 @@ def refuse_misfit(experiment: Experiment, cohort: Cohort, encoder: ImageEncoder)
 
 def place_projection(encoder: ImageEncoder, experiment: Experiment, train: Cohort) -> None:
     """Start a fresh projection as a PCA of the features of training tiles."""
-    rows = _spread(train, PROJECTION_TILES)
+    rows = evenly(train.n_tiles, PROJECTION_TILES)
     found: list[Tensor] = []
     encoder.eval()
     with torch.no_grad():
@@ -106,7 +116,7 @@ def renew_norms(encoder: ImageEncoder, experiment: Experiment, train: Cohort) ->
     norms = [norm for norm in encoder.modules() if isinstance(norm, _BatchNorm) and norm.track_running_stats]
     if not norms:
         return 0
-    rows = np.random.Generator(np.random.Philox(0)).permutation(_spread(train, NORM_TILES))
+    rows = np.random.Generator(np.random.Philox(0)).permutation(evenly(train.n_tiles, NORM_TILES))
     encoder.eval()
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
@@ -122,9 +132,9 @@ def renew_norms(encoder: ImageEncoder, experiment: Experiment, train: Cohort) ->
     return len(norms)
 
 
-def _spread(cohort: Cohort, most: int) -> Int64[ndarray, " n"]:
-    """Rows of at most so many tiles, evenly over the cohort."""
-    return np.unique(np.linspace(0, cohort.n_tiles - 1, min(most, cohort.n_tiles)).astype(np.int64))
+def evenly(n: int, most: int) -> Int64[ndarray, " k"]:
+    """At most so many of the numbers below n, evenly, ascending."""
+    return np.unique(np.linspace(0, n - 1, min(n, most)).astype(np.int64))
 
 
 def build_objective(

@@ -21,11 +21,12 @@ from glob import escape
 from pathlib import Path
 from typing import Any
 
+from hlss.cohorts.cut import IDENTITY
 from hlss.errors import UserError
 from hlss.files import write_json
 from hlss.jobs.tile_cut import Cut
 from hlss.jobs.tile_recipe import TileRecipe
-from hlss.jobs.tile_slides import IDENTITY, SlideFile
+from hlss.jobs.tile_slides import SlideFile
 from hlss.slides.base import Slide
 
 Record = dict[str, Any]

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from hlss.cohorts.columns import Table, read_table
+from hlss.cohorts.cut import IDENTITY
 from hlss.cohorts.paths import files_below, safe_name
 from hlss.errors import UserError
 from hlss.files import digest, sampled_digest
@@ -15,7 +16,6 @@ from hlss.files import digest, sampled_digest
 ENDINGS = frozenset(
     (".svs", ".tif", ".tiff", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".svslide", ".dcm", ".czi")
 )
-IDENTITY = ("slide_id", "patient_id", "label", "site", "split")  # taken from a manifest as they are
 HASHED_AT_ONCE = 8  # files: what takes long is waiting for the disk
 
 

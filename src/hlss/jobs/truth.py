@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,6 @@ from numpy import ndarray
 from hlss.cohorts.base import Cohort
 from hlss.cohorts.phantom.factors import FACTORS
 from hlss.cohorts.phantom.truth import tile_truths
-from hlss.config import read_settings
 from hlss.embedding_table import EmbeddingTable
 from hlss.evaluate.intervals import FEWEST_PATIENTS
 from hlss.experiment import Experiment
@@ -161,8 +159,3 @@ def measured(asked: Asked, words: Words, seed: int = 0, resamples: int = _RESAMP
         {measure: resampled(scored, asked.patients, resamples, seed, measure) for measure in MEASURED},
         float(np.mean(list(false.values()))) if false else None,
     )
-
-
-def experiment_of(run: Path) -> Experiment:
-    """The settings a run was made with."""
-    return read_settings(run / "config.yaml", Experiment)

@@ -7,14 +7,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import cv2
 import numpy as np
 from jaxtyping import UInt8
 from numpy import ndarray
 
 from hlss.config import Part
-from hlss.errors import Unreadable, UserError
+from hlss.errors import UserError
 from hlss.slides.grid import extent_px0
+from hlss.slides.resample import resized
 
 PIECE_PX = 2**24  # of a level that are read at once where more are to be reduced: 50 MB
 NEAR = 0.01  # resolutions this near each other are the same: what files say of it is rounded
@@ -87,13 +87,13 @@ class Slide(ABC):
             corners.append(min(round(corner / self.scales[level]), whole - wide))
         if own <= 1 or sides[0] * sides[1] <= PIECE_PX:
             found = self.read_level(level, (corners[0], corners[1]), (sides[0], sides[1]))
-            return found if tuple(sides) == tuple(size_px) else _resized(found, size_px)
+            return found if tuple(sides) == tuple(size_px) else resized(found, size_px)
         reduced = np.empty((size_px[1], size_px[0], 3), dtype=np.uint8)
         borders = _borders(size_px[1], sides)  # a slide without levels is seen whole in pieces, its memory bounded
         for first, end in pairwise(borders):
             top, below = (round(line * sides[1] / size_px[1]) for line in (first, end))
             band = self.read_level(level, (corners[0], corners[1] + top), (sides[0], below - top))
-            reduced[first:end] = _resized(band, (size_px[0], end - first))
+            reduced[first:end] = resized(band, (size_px[0], end - first))
         return reduced
 
     def size_px(self, level: int) -> tuple[int, int]:
@@ -125,11 +125,6 @@ def scale_between(size_px0: tuple[int, int], size_px: tuple[int, int]) -> float:
     return float(whole) if fits else mean
 
 
-def _resized(pixels: UInt8[ndarray, "h w 3"], size_px: tuple[int, int]) -> UInt8[ndarray, "height width 3"]:
-    smaller = pixels.shape[0] * pixels.shape[1] >= size_px[0] * size_px[1]
-    return np.asarray(cv2.resize(pixels, size_px, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC))
-
-
 def _borders(lines: int, sides_px: list[int]) -> list[int]:
     """Where to cut `lines` that are reduced from a region of these sides, so that no band has many of its pixels."""
     step = max(1, lines * PIECE_PX // (sides_px[0] * sides_px[1]))
@@ -149,6 +144,3 @@ class ReaderSpec(Part):
     def open(self, path: Path, mpp: float | None = None) -> Slide:
         """Open it. mpp: µm/px of level 0, over what the file says. Raises Unreadable, with the reason."""
         raise NotImplementedError
-
-
-__all__ = ["NEAR", "ReaderSpec", "Slide", "Unreadable", "scale_between"]

@@ -6,6 +6,7 @@ What a slide is (its levels, resolution, colour profile) is OpenSlide's word; on
 import os
 from collections import OrderedDict
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +19,7 @@ from hlss.registry import SLIDES
 from hlss.slides.base import ReaderSpec, Slide
 from hlss.slides.jpeg_tiles import TiledLevel, decoded, level_of
 from hlss.slides.openslide import OpenSlideFile
+from hlss.slides.pieces import assembled
 from hlss.slides.tiff_pages import is_tiff, pages_of, reduced, says_ome
 
 NEIGHBOURS = 8  # decoded tiles that are kept: those that the next region of a line shares, 1.5 MB
@@ -70,20 +72,10 @@ class JpegTiff(Slide):
     def read_level(self, level: int, xy_px: tuple[int, int], size_px: tuple[int, int]) -> UInt8[ndarray, "h w 3"]:
         """A region that is one tile of the file is decoded and nothing else; a tile that is not there is white."""
         of = self._levels[level]
-        (x, y), (width, height), (tile_x, tile_y) = xy_px, size_px, of.tile_px
-        if size_px == of.tile_px and not x % tile_x and not y % tile_y:
+        (x, y), (tile_x, tile_y) = xy_px, of.tile_px
+        if size_px == of.tile_px and x % tile_x == 0 and y % tile_y == 0:
             return self._decoded(level, y // tile_y * of.columns + x // tile_x)
-        columns = range(x // tile_x, -(-(x + width) // tile_x))
-        lines = range(y // tile_y, -(-(y + height) // tile_y))
-        cells = [line * of.columns + column for line in lines for column in columns]
-        region = np.empty((height, width, 3), dtype=np.uint8)
-        for cell in cells:
-            line, column = divmod(cell, of.columns)
-            left, top = column * tile_x - x, line * tile_y - y
-            x0, y0 = max(left, 0), max(top, 0)
-            part = self._tile(level, cell)[y0 - top : height - top, x0 - left : width - left]
-            region[y0 : y0 + part.shape[0], x0 : x0 + part.shape[1]] = part
-        return region
+        return assembled(xy_px, size_px, of.tile_px, lambda line, column: self._tile(level, line * of.columns + column))
 
     def close(self) -> None:
         if self._file >= 0:
@@ -124,6 +116,12 @@ class JpegTiff(Slide):
 
 def _levels(path: Path) -> list[TiledLevel]:
     """The levels, as OpenSlide chooses them of the pages. Raises whatever a damaged or unfit file brings."""
+    stat = path.stat()
+    return _levels_of(path, stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=16)  # asked for when a reader is looked for, when the slide is opened, and when it is opened again
+def _levels_of(path: Path, size: int, changed_ns: int) -> list[TiledLevel]:
     import openslide
 
     vendor = openslide.OpenSlide.detect_format(str(path))

@@ -13,7 +13,7 @@ ORIENTATION = 274  # TIFF tag
 SOI, EOI = b"\xff\xd8", b"\xff\xd9"
 ADOBE_RGB = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"  # says that the three components are red, green, blue
 HARMLESS = "extraneous bytes before marker 0xd9"  # all pixels are there, then padding, then the end
-SAMPLINGS = {(1, 1), (2, 1), (2, 2)}  # of luminance, where both chromas have (1, 1): 4:4:4, 4:2:2, 4:2:0
+SAMPLINGS = {"444": (1, 1), "422": (2, 1), "420": (2, 2)}  # of luminance, where both chromas have (1, 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +95,7 @@ def _check_colours(level: TiledLevel, page: Any) -> None:
     if kind not in (0xC0, 0xC1, 0xC2) or depth != 8 or len(components) != 3:
         raise ValueError("JPEGs of an unusual kind")
     sampling = [sample for _, sample in components]
-    if sampling[0] not in SAMPLINGS or sampling[1:] != [(1, 1)] * 2:
+    if sampling[0] not in SAMPLINGS.values() or sampling[1:] != [(1, 1)] * 2:
         raise ValueError("JPEGs of unusual sampling")
     if colours != page.photometric:
         raise ValueError("JPEG and TIFF contradict each other on colours")

@@ -13,6 +13,7 @@ from hlss.registry import SLIDES
 from hlss.slides.base import ReaderSpec, Slide, scale_between
 from hlss.slides.jpeg_tiles import CONTIGUOUS, JPEG, ORIENTATION, RGB, UPRIGHT, YCBCR, decoded, head_of
 from hlss.slides.openslide import square_mpp
+from hlss.slides.pieces import assembled
 from hlss.slides.tiff_pages import check_chain, is_tiff, mpp_of, opened
 
 FOR_FLAT = (3, 5)  # photometric: a palette, CMYK. Images as programs for pictures write them: the reader flat converts
@@ -90,16 +91,8 @@ class TiffSlide(Slide):
 
     def read_level(self, level: int, xy_px: tuple[int, int], size_px: tuple[int, int]) -> UInt8[ndarray, "h w 3"]:
         """Pieces that are not stored are white."""
-        of, (x, y), (width, height) = self._layouts[level], xy_px, size_px
-        region = np.empty((height, width, 3), dtype=np.uint8)
-        for line in range(y // of.piece_px[1], -(-(y + height) // of.piece_px[1])):
-            for column in range(x // of.piece_px[0], -(-(x + width) // of.piece_px[0])):
-                left, top = column * of.piece_px[0] - x, line * of.piece_px[1] - y
-                x0, y0, x1, y1 = max(left, 0), max(top, 0), left + of.piece_px[0], top + of.piece_px[1]
-                target = region[y0 : min(y1, height), x0 : min(x1, width)]
-                piece = self._piece(level, line, column)
-                target[:] = piece[y0 - top :, x0 - left :][: target.shape[0], : target.shape[1]]
-        return region
+        piece_px = self._layouts[level].piece_px
+        return assembled(xy_px, size_px, piece_px, lambda line, column: self._piece(level, line, column))
 
     def close(self) -> None:
         self._tiff.close()

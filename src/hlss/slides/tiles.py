@@ -32,10 +32,7 @@ class Tiles(ABC):
 
     def image(self, rows: Int[ndarray, " n"]) -> Int64[ndarray, " n"]:
         """Number of the image of each tile. Raises IndexError for a row that is none."""
-        rows = np.asarray(rows, dtype=np.int64)
-        if rows.size and not (rows.min() >= 0 and rows.max() < len(self)):
-            raise IndexError(f"tile {rows.max() if rows.max() >= len(self) else rows.min()} of {len(self)}")
-        return np.searchsorted(self.starts, rows, side="right") - 1
+        return np.searchsorted(self.starts, self._checked(rows), side="right") - 1
 
     def of_image(self, image: int) -> Int64[ndarray, " n"]:
         """Rows of an image, ascending."""

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from safetensors.torch import save as serialised
 from torch import Tensor, nn
 
+from hlss.encoders.weights import tensors_of
 from hlss.errors import UserError
 from hlss.files import replacing, write_json
 
@@ -64,8 +65,8 @@ class Checkpoints:
         path = self._at(state.step)
         with replacing(path) as temporary:
             temporary.mkdir()
-            (temporary / ENCODER_FILE).write_bytes(serialised(_tensors(encoder)))
-            (temporary / "objective.safetensors").write_bytes(serialised(_tensors(objective)))
+            (temporary / ENCODER_FILE).write_bytes(serialised(tensors_of(encoder)))
+            (temporary / "objective.safetensors").write_bytes(serialised(tensors_of(objective)))
             (temporary / "optimizer.safetensors").write_bytes(serialised(_optimizer_tensors(optimizer)))
             write_json(temporary / "state.json", asdict(state))
         self._prune(state)
@@ -120,10 +121,6 @@ def load_weights(path: Path, module: nn.Module) -> None:
         raise UserError(
             f"weights of another model: {error}", where=path, fix="Take a checkpoint of this experiment."
         ) from error
-
-
-def _tensors(module: nn.Module) -> dict[str, Tensor]:
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
 
 
 def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -15,12 +15,11 @@ from jaxtyping import Float64, UInt8, UInt16
 from numpy import ndarray
 
 from hlss.cohorts.base import Cohort
+from hlss.cohorts.opensrh import NORMAL, PATCH_PX
 from hlss.cohorts.splits import SplitSpec, split
 from hlss.cohorts.write.frame import Progress, file_names
 from hlss.errors import UserError
 
-PATCH_PX = 300
-NORMAL = "normal"  # the one class whose patches are listed as normal
 VAL_SHARE = 0.2
 
 # Optical densities of haematoxylin and eosin in R, G, B (Ruifrok & Johnston 2001), rows of unit length.

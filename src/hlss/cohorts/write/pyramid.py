@@ -3,7 +3,7 @@
 Levels go down by 2 until one tile holds the slide. OpenSlide opens it as `generic-tiff`, with its resolution.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ from hlss.cohorts.write.frame import (
     write_manifest,
 )
 from hlss.files import replacing
+from hlss.slides.jpeg_tiles import SAMPLINGS
 
 TILE_PX = 256
 BIG_PX = 2**29  # from so many pixels on, 64-bit offsets: 4 GiB then leave 8 bytes a pixel of level 0
@@ -99,6 +100,37 @@ def level_sizes(size_px0: tuple[int, int]) -> list[tuple[int, int]]:
     return sizes
 
 
+def write_jpegs(
+    path: Path,
+    sizes: Sequence[tuple[int, int]],
+    jpegs: Callable[[int], Iterator[bytes]],
+    mpp0: float,
+    chroma: str,
+) -> None:
+    """Write a slide of tiles that are JPEGs already. sizes: (width, height) of each level; jpegs: those of a level,
+    line by line, TILE_PX a side, all of the same chroma. Callers see to it that the file appears whole.
+    """
+    import tifffile
+
+    with tifffile.TiffWriter(path, bigtiff=sizes[0][0] * sizes[0][1] >= BIG_PX) as tiff:
+        for level, (width, height) in enumerate(sizes):
+            per_cm = UM_PER_CM / (mpp0 * 2**level)
+            tiff.write(
+                jpegs(level),
+                shape=(height, width, 3),
+                dtype=np.uint8,
+                tile=(TILE_PX, TILE_PX),
+                photometric="ycbcr",
+                compression="jpeg",
+                subsampling=SAMPLINGS[chroma],
+                resolution=(per_cm, per_cm),
+                resolutionunit="centimeter",
+                subfiletype=int(level > 0),  # 1: a reduced image
+                software="hlss",
+                metadata=None,
+            )
+
+
 def _write(
     path: Path,
     read: Read,
@@ -108,8 +140,6 @@ def _write(
     chroma: str,
     progress: Progress | None,
 ) -> None:
-    import tifffile
-
     sizes, total, done = level_sizes(size_px0), _n_tiles(size_px0), 0
 
     def jpegs(level: int) -> Iterator[bytes]:
@@ -123,23 +153,7 @@ def _write(
                     progress(done, total)
                 yield jpeg
 
-    with tifffile.TiffWriter(path, bigtiff=size_px0[0] * size_px0[1] >= BIG_PX) as tiff:
-        for level, (width, height) in enumerate(sizes):
-            per_cm = UM_PER_CM / (mpp0 * 2**level)
-            tiff.write(
-                jpegs(level),
-                shape=(height, width, 3),
-                dtype=np.uint8,
-                tile=(TILE_PX, TILE_PX),
-                photometric="ycbcr",
-                compression="jpeg",
-                subsampling={"444": (1, 1), "422": (2, 1), "420": (2, 2)}[chroma],
-                resolution=(per_cm, per_cm),
-                resolutionunit="centimeter",
-                subfiletype=int(level > 0),  # 1: a reduced image
-                software="hlss",
-                metadata=None,
-            )
+    write_jpegs(path, sizes, jpegs, mpp0, chroma)
 
 
 def _n_tiles(size_px0: tuple[int, int]) -> int:
