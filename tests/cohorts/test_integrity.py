@@ -10,10 +10,15 @@ import pytest
 import tifffile
 from PIL import Image
 
+from hlss.cohorts.base import Cohort
+from hlss.cohorts.build import ImageRow, cohort_of_tiles
 from hlss.cohorts.integrity import cohort_files, damaged, duplicates, refuse_damaged, refuse_duplicates, same_content
 from hlss.cohorts.manifest import ManifestSpec
+from hlss.cohorts.slide_tiles import SlideTiles
 from hlss.errors import Unreadable, UserError
 from hlss.files import sampled_digest
+from hlss.slides.grid import grid
+from hlss.slides.tiles import GriddedTiles
 
 MIB = 1 << 20
 
@@ -66,6 +71,12 @@ def test_files_alike_are_grouped_whatever_their_names(tmp_path: Path) -> None:
     assert said == [(1, 3), (2, 3), (3, 3)]
 
 
+def test_a_file_that_cannot_be_read_hides_no_others(tmp_path: Path) -> None:
+    paths = [written(tmp_path / name, b"same") for name in ("1", "2", "3")]
+    paths[1].unlink()
+    assert same_content([*paths, tmp_path]) == [(paths[0], paths[2])]
+
+
 def copy(small: Path, one: str, other: str) -> None:
     (small.parent / other).write_bytes((small.parent / one).read_bytes())
 
@@ -90,6 +101,43 @@ def test_two_names_of_one_patients_slide_are_an_error_too(small: Path) -> None:
     copy(small, "v.png", "w.png")
     with pytest.raises(UserError, match=r"x.png and .*z.png .*'007', and would be each other's positives.*1 more such"):
         refuse_duplicates(ManifestSpec(path=small, tile_px=10).open())
+
+
+def test_patches_alike_are_listed_and_stop_nothing(small: Path) -> None:
+    copy(small, "x.png", "v.png")
+    patches = ManifestSpec(path=small, tile_px=40).open()  # 70×50 px: one tile an image
+    assert (patches.n_tiles, len(duplicates(patches))) == (5, 1)
+    refuse_duplicates(patches)
+    with pytest.raises(UserError, match=r"x.png and .*v.png hold the same, of patients '007' and '08'"):
+        refuse_duplicates(ManifestSpec(path=small, tile_px=35).open())  # two
+
+
+def cut(owners: str, hashes: str) -> Cohort:
+    """Slides of one tile each, by the letters of their patients and of their hashes; no file is there to be read."""
+    rows = [ImageRow(owner, f"{owner}-{slide}", 20, 20) for slide, owner in enumerate(owners)]
+    source = SlideTiles(Path("nowhere"), [f"{slide}.svs" for slide in range(len(rows))], hashes, [1.0] * len(rows))
+    tiles = GriddedTiles.of([grid(20, 20, 20)] * len(rows))
+    return cohort_of_tiles("cut", source, rows, range(len(rows)), tiles, 20, 1.0, "cut")
+
+
+@pytest.mark.parametrize(
+    ("owners", "hashes", "says"),
+    [
+        ("aabc", "wxyx", r"nowhere/1.svs and nowhere/3.svs hold the same, of patients 'a' and 'c'"),
+        ("aabc", "wwyz", r"nowhere/0.svs and nowhere/1.svs .* patient 'a', and would be each other's positives"),
+        ("abcd", "wwww", r"nowhere/2.svs and 1 more .* patients 'a' and 'b' and 'c'"),
+    ],
+)
+def test_slides_are_compared_by_the_hashes_they_were_cut_with(owners: str, hashes: str, says: str) -> None:
+    cohort = cut(owners, hashes)
+    with pytest.raises(UserError, match=says):
+        refuse_duplicates(cohort)
+    assert len(duplicates(cohort)) == 1
+    refuse_duplicates(cohort.keep_patients([1]))  # the others are not in this cohort
+
+
+def test_slides_of_other_hashes_are_no_copies() -> None:
+    refuse_duplicates(cut("aabc", "wxyz"))
 
 
 @pytest.fixture

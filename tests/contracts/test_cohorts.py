@@ -16,6 +16,8 @@ from PIL import Image
 from stored_features import hdf5_cohort, table
 
 from hlss.cohorts.base import Cohort, CohortSpec, FeatureSource
+from hlss.cohorts.integrity import duplicates
+from hlss.cohorts.pack import packed
 from hlss.cohorts.splits import SplitSpec, split
 from hlss.config import validate
 from hlss.registry import COHORTS
@@ -133,6 +135,14 @@ def test_patients_stand_on_one_side_only(cohort: Cohort) -> None:
     assert not set(sides["train"].patients) & set(sides["test"].patients)
     assert not set(sides["train"].slides) & set(sides["test"].slides)
     assert set(sides["train"].patients) | set(sides["test"].patients) == set(cohort.patients)
+
+
+def test_nothing_is_there_twice(cohort: Cohort, tmp_path: Path) -> None:
+    assert duplicates(cohort) == []
+    known = cohort.source.contents
+    assert known is None or all(known[number] for number in cohort.image_number.tolist())
+    if not cohort.holds_features:
+        assert packed(cohort, tmp_path / "packs").source.contents == known
 
 
 def content(cohort: Cohort, row: int) -> np.ndarray:

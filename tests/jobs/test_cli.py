@@ -159,15 +159,19 @@ def test_k_larger_than_the_bank_is_refused(experiment, tmp_path, capsys):
     assert '"k": 5' in (tmp_path / "run" / "embeddings" / "last" / "evaluation.json").read_text()
 
 
-def cohort_with_a_truncated_image(tmp_path):
-    """The override that sets it, and the path of the image; the image before it is whole."""
+def save_noise(path, seed):
     import numpy as np
     from PIL import Image
 
+    pixels = np.random.default_rng(seed).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path, quality=90)
+
+
+def cohort_with_a_truncated_image(tmp_path):
+    """The override that sets it, and the path of the image."""
     lines = ["patient_id,slide_id,path,label"]
     for i in range(12):
-        pixels = np.random.default_rng(i).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(tmp_path / f"{i}.jpg", quality=90)
+        save_noise(tmp_path / f"{i}.jpg", i)
         lines.append(f"p{i // 2},s{i // 2},{i}.jpg,{'ab'[i % 4 // 2]}")
     (tmp_path / "manifest.csv").write_text("\n".join(lines) + "\n")
     broken = tmp_path / "3.jpg"
@@ -191,7 +195,7 @@ def test_tiles_of_a_truncated_image_are_left_out_and_listed(experiment, tmp_path
     assert (row["slide"], row["place"], row["during"]) == (str(broken), "", "training")
     assert (tmp_path / "run" / "checkpoints" / "step-00000001").is_dir()
     assert run_here("embed", tmp_path / "run").exit_code == 3
-    broken.write_bytes((tmp_path / "2.jpg").read_bytes())  # mended: this embedding lacks nothing, and says so
+    save_noise(broken, 3)  # mended: this embedding lacks nothing, and says so
     assert run_here("embed", tmp_path / "run").exit_code == 0
 
 

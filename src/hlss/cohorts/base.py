@@ -30,6 +30,11 @@ class Source(ABC):
         """As the fingerprint, but also changed by rewriting a file in place: the key of caches made from pixels."""
         return self.fingerprint
 
+    @property
+    def contents(self) -> tuple[str, ...] | None:
+        """A digest of what each image's files hold; None where they would have to be read for it."""
+        return None
+
     @abstractmethod
     def image_name(self, image: int) -> str:
         """What to call an image in a message: its path, mostly."""

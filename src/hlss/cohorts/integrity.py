@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from hlss.cohorts.base import Cohort
@@ -23,22 +24,21 @@ _ENDS = {b"\xff\xd8\xff": b"\xff\xd9", b"\x89PNG": b"IEND"}
 Progress = Callable[[int, int], None]
 
 
-def cohort_files(cohort: Cohort) -> dict[Path, int]:
-    """Files that images of a cohort lie in → the first image of each. Images that are no files (drawn ones) are left
-    out.
+def cohort_files(cohort: Cohort, least_tiles: int = 1) -> dict[Path, int]:
+    """Files that images of a cohort lie in → the first image of each. Images that are no files (drawn ones), or of
+    fewer tiles than that, are left out.
     """
     found: dict[Path, int] = {}
-    for image, number in enumerate(cohort.image_number.tolist()):
-        found.setdefault(Path(cohort.source.image_name(number)), image)
+    for image in np.flatnonzero(np.diff(cohort.tiles.starts) >= least_tiles).tolist():
+        found.setdefault(Path(cohort.source.image_name(int(cohort.image_number[image]))), image)
     return {path: image for path, image in found.items() if path.is_file()}
 
 
 def same_content(paths: Sequence[Path], progress: Progress | None = None) -> list[tuple[Path, ...]]:
     """Groups of files that hold the same, in the order given, by `sampled_digest`. Most files are told apart by their
-    size alone and not opened. Raises Unreadable.
+    size alone and not opened. Files that cannot be read are left out: reading their tiles will say why.
     """
-    alike = _grouped(paths, lambda path: path.stat().st_size)
-    alike = [group for group in alike if group[0].stat().st_size]  # empty files are damaged, not alike
+    alike = _grouped(paths, lambda path: path.stat().st_size or None)  # empty files are damaged, not alike
     total, done = sum(map(len, alike)), 0
 
     def head(path: Path) -> bytes:
@@ -53,29 +53,46 @@ def same_content(paths: Sequence[Path], progress: Progress | None = None) -> lis
 
 
 def duplicates(cohort: Cohort, progress: Progress | None = None) -> list[str]:
-    """One line for each group of files of a cohort that hold the same: what, whose, and why it matters. Two patients
+    """One line for each group of images of a cohort that hold the same: what, whose, and why it matters. Two patients
     would share a slide over all splits; two names of one patient's would be positives of each other.
     """
-    files = cohort_files(cohort)
-    lines = []
-    for group in same_content(list(files), progress):
-        slides = [int(cohort.image_slide[files[path]]) for path in group]
-        patients = list(dict.fromkeys(cohort.patients[cohort.slide_patient[slide]] for slide in slides))
-        names = " and ".join(map(str, group[:3])) + (f" and {len(group) - 3} more" if len(group) > 3 else "")
-        if len(patients) > 1:
-            whose = "patients " + " and ".join(map(repr, patients[:3]))
-        else:
-            whose = f"patient {patients[0]!r}, and would be each other's positives"
-        lines.append(f"{names} hold the same, of {whose}")
-    return lines
+    return [_told(cohort, group) for group in _alike(cohort, 1, progress)]
 
 
 def refuse_duplicates(cohort: Cohort, progress: Progress | None = None) -> None:
-    """Raises UserError that names the first of `duplicates`, and counts them."""
-    lines = duplicates(cohort, progress)
-    if lines:
-        more = f" (and {len(lines) - 1} more such groups)" if len(lines) > 1 else ""
-        raise UserError(lines[0] + more, where=cohort.name, fix="Keep one of them.")
+    """Raises UserError that names the first slides or regions that hold the same, and counts further ones.
+
+    For whatever opens a cohort to work on it: slides cut by `hlss tile` are compared by the hashes it kept, other files
+    by `same_content`. Files of one tile, patches, are left to `duplicates`: blank ones may well be alike, and where a
+    million files are of one size each would be opened.
+    """
+    groups = _alike(cohort, 2, progress)
+    if groups:
+        more = f" (and {len(groups) - 1} more such groups)" if len(groups) > 1 else ""
+        raise UserError(_told(cohort, groups[0]) + more, where=cohort.name, fix="Keep one of them.")
+
+
+def _alike(cohort: Cohort, least_tiles: int, progress: Progress | None) -> list[list[int]]:
+    """Groups of images that hold the same: by what their source knows of all, or else by their files."""
+    known = cohort.source.contents
+    if known is not None:
+        groups: dict[str, list[int]] = {}
+        for image, number in enumerate(cohort.image_number.tolist()):
+            groups.setdefault(known[number], []).append(image)
+        return [group for group in groups.values() if len(group) > 1]
+    files = cohort_files(cohort, least_tiles)
+    return [[files[path] for path in group] for group in same_content(list(files), progress)]
+
+
+def _told(cohort: Cohort, images: Sequence[int]) -> str:
+    paths = [cohort.source.image_name(int(cohort.image_number[image])) for image in images]
+    patients = list(dict.fromkeys(cohort.patients[cohort.slide_patient[cohort.image_slide[image]]] for image in images))
+    names = " and ".join(paths[:3]) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
+    if len(patients) > 1:
+        whose = "patients " + " and ".join(map(repr, patients[:3]))
+    else:
+        whose = f"patient {patients[0]!r}, and would be each other's positives"
+    return f"{names} hold the same, of {whose}"
 
 
 def damaged(paths: Sequence[Path], progress: Progress | None = None) -> list[tuple[str, str]]:
@@ -159,16 +176,18 @@ def _refuse_page(path: Path, size: int, number: int, page: Any, most_px: int | N
 
 
 def _head(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return hashlib.sha256(file.read(_HEAD)).digest()
-    except OSError as error:
-        raise Unreadable(path, error.strerror or "it cannot be opened") from error
+    with path.open("rb") as file:
+        return hashlib.sha256(file.read(_HEAD)).digest()
 
 
 def _grouped(paths: Sequence[Path], key: Callable[[Path], Any]) -> list[tuple[Path, ...]]:
-    """Files of one key, where there are at least two."""
+    """Files of one key, where there are at least two; without those whose key is None, or that cannot be read."""
     groups: dict[Any, list[Path]] = {}
     for path in paths:
-        groups.setdefault(key(path), []).append(path)
+        try:
+            found = key(path)
+        except OSError:
+            continue
+        if found is not None:
+            groups.setdefault(found, []).append(path)
     return [tuple(group) for group in groups.values() if len(group) > 1]

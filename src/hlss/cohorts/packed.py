@@ -41,6 +41,10 @@ class PackedTiles(TileSource):
     def fingerprint(self) -> str:
         return self._fingerprint
 
+    @property
+    def contents(self) -> tuple[str, ...] | None:
+        return self.original.contents
+
     def image_name(self, image: int) -> str:
         return self.original.image_name(image)
 

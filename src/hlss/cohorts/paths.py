@@ -11,7 +11,7 @@ from hlss.errors import UserError
 from hlss.files import digest
 
 LONGEST = 180  # bytes of a safe name: file systems take 255, and endings are put behind it
-_UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"|?*]')
+_UNSAFE = re.compile(r'[<>:"|?*]')
 
 
 def files_below(root: Path, endings: Collection[str] | None = None) -> list[str]:
@@ -73,11 +73,11 @@ def refuse_case_clashes(names: Iterable[str], where: object) -> None:
 
 def safe_name(name: str) -> str:
     """A name for a file or folder that stands for this id, whatever is in it: no separators (`/` becomes `__`), no
-    leading dot, no `..`, nothing Windows refuses, at most LONGEST bytes (a longer one ends in its hash). An ordinary
-    id is its own name. Raises UserError for an empty one.
+    leading dot, no `..`, nothing unprintable, nothing Windows refuses, at most LONGEST bytes (a longer one ends in its
+    hash). An ordinary id is its own name. Raises UserError for an empty one.
     """
     text = unicodedata.normalize("NFC", name).replace("/", "__").replace("\\", "__")
-    text = _UNSAFE.sub("_", text).strip()
+    text = "".join(c if c.isprintable() else "_" for c in _UNSAFE.sub("_", text)).strip()
     text = re.sub(r"^\.+", lambda dots: "_" * len(dots.group()), text).rstrip(". ")
     if not text:
         raise UserError(f"{name!r} cannot be the name of a file", where="id", fix="Give it letters or digits.")
@@ -87,16 +87,19 @@ def safe_name(name: str) -> str:
     return text
 
 
-def safe_names(ids: Sequence[str], where: object) -> dict[str, str]:
-    """`safe_name` of each id. Raises UserError that names two ids which would share a file, on any kind of disk."""
-    owner: dict[str, str] = {}
-    names = {own: safe_name(own) for own in ids}
-    for own, name in names.items():
-        other = owner.setdefault(_folded(name), own)
-        if other != own:
-            what = f"{other!r} and {own!r} would be the same file, {name!r}"
-            raise UserError(what, where=where, fix="Rename one of the two.")
-    return names
+def file_names(ids: Sequence[str]) -> tuple[str, ...]:
+    """`safe_name` of each id, numbered where another one has it, so that no two share a file on any kind of disk."""
+    taken: set[str] = set()
+    return tuple(_free(safe_name(own), taken) for own in ids)
+
+
+def _free(name: str, taken: set[str]) -> str:
+    free, number = name, 1
+    while _folded(free) in taken:
+        number += 1
+        free = f"{name}~{number}"
+    taken.add(_folded(free))
+    return free
 
 
 def _folded(name: str) -> str:

@@ -40,6 +40,10 @@ class SlideTiles(TileSource):
         """Of what the slides hold; not of where they lie."""
         return digest(["slides", self.hashes, self.mpps])
 
+    @property
+    def contents(self) -> tuple[str, ...]:
+        return self.hashes
+
     def image_name(self, image: int) -> str:
         return str(self.root / self.paths[image])
 

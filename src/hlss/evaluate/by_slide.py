@@ -12,8 +12,8 @@ from jaxtyping import Float32
 from numpy import ndarray
 
 from hlss.cohorts.base import Cohort
+from hlss.cohorts.paths import file_names
 from hlss.cohorts.write.features import Geometry, write_slide_features
-from hlss.cohorts.write.frame import file_names
 from hlss.encoders.base import ImageEncoder
 from hlss.evaluate.clock import Clock
 from hlss.evaluate.embed import Identities, Rows, Stream, chosen_rows

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 from jaxtyping import Int64
 from numpy import ndarray
 
+from hlss.cohorts.paths import file_names
 from hlss.cohorts.write.features import Geometry, write_slide_features
-from hlss.cohorts.write.frame import file_names
 from hlss.embedding_table import IDS_FILE, PLACES, EmbeddingTable, identity_table
 from hlss.errors import UserError
 from hlss.files import refuse_filled, replacing

@@ -15,6 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from hlss.batches.features import FeatureViews
 from hlss.batches.loader import tiles
 from hlss.cohorts.base import Cohort, FeatureSource
+from hlss.cohorts.integrity import refuse_duplicates
 from hlss.cohorts.pack import packed
 from hlss.cohorts.splits import split
 from hlss.config import read_settings
@@ -48,11 +49,14 @@ def experiment_of(run: Path, overrides: Sequence[str] = ()) -> Experiment:
 
 
 def open_data(experiment: Experiment, say: Say) -> Data:
-    """Open the cohort, pack its tiles (once) and split its patients. Raises UserError."""
+    """Open the cohort, pack its tiles (once) and split its patients. Raises UserError, also where the same slide is
+    there under two names.
+    """
     cohort: Cohort = experiment.cohort.open()
     say(str(cohort))
     for notice in cohort.notices:
         say(f"note: {notice}")
+    refuse_duplicates(cohort, now_and_then(say, "comparing files of one size", units="files"))
     if experiment.loader.pack is not None and not cohort.holds_features:
         workers = max(1, experiment.loader.workers)
         cohort = packed(

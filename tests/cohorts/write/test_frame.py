@@ -1,20 +1,8 @@
 import pytest
 
 from hlss.cohorts.base import Cohort
-from hlss.cohorts.write.frame import Frame, file_names, frame_of, identity, image_names, known_frame, mpp0_of
+from hlss.cohorts.write.frame import Frame, frame_of, identity, image_names, known_frame, mpp0_of
 from hlss.errors import UserError
-
-
-def test_ids_that_are_safe_stay_as_they_are() -> None:
-    assert file_names(["007", "TCGA-18-5592.DX1", "P 1", "Müller"]) == ("007", "TCGA-18-5592.DX1", "P 1", "Müller")
-
-
-def test_no_id_leaves_the_folder_or_meets_another() -> None:
-    names = file_names(["a/b", "a_b", "../../etc", "..", "", "A_B", "x\0y", "c:d"])
-    assert names[:3] == ("a_b", "a_b~2", "__.._etc")
-    assert names[5] == "A_B~3"
-    assert len({name.lower() for name in names}) == len(names)
-    assert not any(set(name) & set("/\\:\0") or name.startswith(".") or not name for name in names)
 
 
 def test_images_are_called_after_their_slide_and_numbered_where_it_has_several(stored: Cohort) -> None:

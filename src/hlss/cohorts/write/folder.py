@@ -11,10 +11,10 @@ from numpy import ndarray
 
 from hlss.cohorts.base import Cohort
 from hlss.cohorts.packed import encode_jpeg, encode_png
+from hlss.cohorts.paths import file_names
 from hlss.cohorts.write.frame import (
     Frame,
     Progress,
-    file_names,
     frame_of,
     identity,
     image_names,

@@ -10,6 +10,7 @@ from typing import Any
 from hlss.cohorts.base import Cohort, TileSource
 from hlss.cohorts.build import scale_of
 from hlss.cohorts.images import FlatImages
+from hlss.cohorts.paths import file_names
 from hlss.cohorts.phantom.spec import MPP0, DrawnSlides
 from hlss.cohorts.slide_tiles import SlideTiles
 from hlss.errors import UserError
@@ -86,12 +87,6 @@ def _(source: DrawnSlides, number: int) -> Frame:
     return Frame(side_px0, side_px0, MPP0)
 
 
-def file_names(ids: Sequence[str]) -> tuple[str, ...]:
-    """For each id a file name without suffix, all different: the id itself wherever that is safe."""
-    taken: set[str] = set()
-    return tuple(_free(_safe(name), taken) for name in ids)
-
-
 def image_names(cohort: Cohort) -> tuple[str, ...]:
     """A file name for each image: its slide's, numbered where the slide has several images."""
     slides = cohort.image_slide.tolist()
@@ -134,17 +129,3 @@ def part_of(progress: Progress, before: int, total: int) -> Progress:
 
 def _named(names: Sequence[str], number: int) -> str:
     return names[number] if number >= 0 else ""
-
-
-def _safe(name: str) -> str:
-    plain = "".join("_" if c in '/\\:*?"<>|' or not c.isprintable() else c for c in name).strip(" ")
-    return f"_{plain.lstrip('.')}" if plain.startswith(".") or not plain else plain
-
-
-def _free(name: str, taken: set[str]) -> str:
-    free, number = name, 1
-    while free.lower() in taken:  # some file systems do not tell a from A
-        number += 1
-        free = f"{name}~{number}"
-    taken.add(free.lower())
-    return free

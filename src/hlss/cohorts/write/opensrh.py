@@ -16,8 +16,9 @@ from numpy import ndarray
 
 from hlss.cohorts.base import Cohort
 from hlss.cohorts.opensrh import NORMAL, PATCH_PX
+from hlss.cohorts.paths import file_names
 from hlss.cohorts.splits import SplitSpec, split
-from hlss.cohorts.write.frame import Progress, file_names
+from hlss.cohorts.write.frame import Progress
 from hlss.errors import UserError
 
 VAL_SHARE = 0.2
