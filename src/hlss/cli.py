@@ -222,10 +222,11 @@ def tile(
 @app.command(epilog=_example("hlss phantom slides --layout pyramid patients=7 slides=1 side=40 tile_px=256"))
 def phantom(
     out: Annotated[Path, typer.Argument(help="Folder to fill.")],
-    layout: Annotated[str, typer.Option(help="pyramid, opensrh, clam, trident, tiles or images.")] = "images",
+    layout: Annotated[str, typer.Option(help="pyramid, drawn, opensrh, clam, trident, tiles or images.")] = "images",
     overrides: Annotated[list[str] | None, typer.Argument(help="Settings of the cohort, as in seed=1.")] = None,
 ) -> None:
-    """Write drawn tissue to disk as the world stores slides: pyramidal TIFFs, HDF5 of tiles, plain images, and more.
+    """Write drawn tissue to disk as the world stores slides: pyramidal TIFFs, HDF5 of tiles, plain images, and more;
+    or, with --layout drawn, as files of a few hundred bytes that are slides of any size, drawn when they are read.
 
     Settings: patients, slides (of each), side (tiles along a slide's side), tile_px, mpp, classes, sites, stain, organ,
     seed.

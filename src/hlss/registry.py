@@ -1,7 +1,7 @@
 """Register where you define; a clash or an unknown name is an error that lists the names.
 
 What is registered is a *spec*: a frozen pydantic model (`hlss.config.Part`) whose fields are the thing's settings
-and whose `build` (or `open`) makes the thing. Each registry reads every module of one package before its first
+and whose `build` (or `open`) makes the thing. Each registry reads every module of its packages before its first
 look-up, so that adding an entry touches one file.
 """
 
@@ -19,10 +19,10 @@ SpecT = TypeVar("SpecT", bound="type[Part]")
 
 
 class Registry:
-    """Specs of one kind by name; `package` is searched for registrations once, when first asked."""
+    """Specs of one kind by name; `packages` are searched for registrations once, when first asked."""
 
-    def __init__(self, kind: str, package: str) -> None:
-        self.kind, self.package = kind, package
+    def __init__(self, kind: str, *packages: str) -> None:
+        self.kind, self.packages = kind, packages
         self._specs: dict[str, type[Part]] = {}
         self._searched = False
 
@@ -52,13 +52,14 @@ class Registry:
         if self._searched:
             return
         self._searched = True
-        package = importlib.import_module(self.package)
-        for module in pkgutil.iter_modules(package.__path__, prefix=f"{self.package}."):
-            importlib.import_module(module.name)
+        for name in self.packages:
+            package = importlib.import_module(name)
+            for module in pkgutil.iter_modules(package.__path__, prefix=f"{name}."):
+                importlib.import_module(module.name)
 
 
 COHORTS = Registry("cohort source", "hlss.cohorts")
 ENCODERS = Registry("image encoder", "hlss.encoders")
 TEXTS = Registry("text encoder", "hlss.encoders")
 OBJECTIVES = Registry("objective", "hlss.objectives")
-SLIDES = Registry("slide reader", "hlss.slides")
+SLIDES = Registry("slide reader", "hlss.slides", "hlss.cohorts.phantom")  # the latter draws what it reads

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from colour_profiles import as_pil_converts, linear, srgb
+from PIL import Image
 from slide_files import tissue
 
 from hlss.errors import Unreadable
@@ -24,21 +25,8 @@ def saved(tmp_path: Path) -> Saved:
     return save
 
 
-def srgb() -> bytearray:
-    return bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
-
-
-def linear() -> bytes:
-    """sRGB's colours with straight curves: the `para` (parametric) curves of its profile become y = x."""
-    icc = srgb()
-    at = icc.index(b"para")
-    icc[at + 8 : at + 10] = bytes(2)  # function 0: y = x^g
-    icc[at + 12 : at + 16] = (1 << 16).to_bytes(4, "big")  # g = 1
-    return bytes(icc)
-
-
 def test_srgb_stays_and_the_slide_says_so(saved: Saved) -> None:
-    with open_slide(saved(bytes(srgb())), srgb=True) as slide, open_slide(slide.path) as stored:
+    with open_slide(saved(srgb()), srgb=True) as slide, open_slide(slide.path) as stored:
         assert slide.facts["colour"] == "sRGB, by the file's profile"
         assert np.abs(slide.read((0, 0), 48, None).astype(int) - stored.read((0, 0), 48, None)).max() <= 1
         assert (slide.size_px0, slide.scales, slide.size_px(0)) == (stored.size_px0, stored.scales, stored.size_px(0))
@@ -50,6 +38,24 @@ def test_straight_curves_become_srgbs(saved: Saved) -> None:
         truth = 255 * np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
         assert np.abs(slide.read((0, 0), 48, None) - truth).max() <= 2
         assert np.abs(truth - 255 * light).mean() > 20
+
+
+def test_the_profile_is_of_the_reduced_pixels(saved: Saved) -> None:
+    """As PIL converts what the slide gives without it: a mean of light, brought to sRGB, is no mean of sRGB."""
+    with open_slide(saved(linear()), mpp=0.5, srgb=True) as slide, open_slide(slide.path, mpp=0.5) as stored:
+        for mpp in (0.5, 1.0, 1.6):
+            truth = as_pil_converts(stored.read((0, 0), 14, mpp), linear())
+            np.testing.assert_array_equal(slide.read((0, 0), 14, mpp), truth)
+        level = stored.read_level(0, (3, 4), (20, 10))
+        np.testing.assert_array_equal(slide.read_level(0, (3, 4), (20, 10)), as_pil_converts(level, linear()))
+
+
+def test_a_resolution_that_is_told_late_is_the_slides_own(tmp_path: Path) -> None:
+    Image.fromarray(tissue(64, 48)).save(tmp_path / "a.png")
+    with open_slide(tmp_path / "a.png", srgb=True) as slide:
+        assert slide.mpp is None
+        slide.mpp = 0.5
+        assert slide.read((0, 0), 24, 1.0).shape == (24, 24, 3)
 
 
 def test_a_slide_without_a_profile_is_left_as_it_is_and_says_so(saved: Saved) -> None:

@@ -53,10 +53,10 @@ def test_a_slide_at_another_mpp_is_another(paths: list[Path]) -> None:
 
 
 def test_handles_travel_empty_and_open_anew(paths: list[Path]) -> None:
-    handles = Handles(3, "flat")
+    handles = Handles(3, "flat", srgb=True)
     handles.get(paths[1])
     again = pickle.loads(pickle.dumps(handles))
-    assert (again._most, again._reader, len(again._open)) == (3, "flat", 0)
+    assert (again._most, again._reader, again._srgb, len(again._open)) == (3, "flat", True, 0)
     assert first_red(again.get(paths[1])) == 1
 
 

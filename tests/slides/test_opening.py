@@ -1,5 +1,7 @@
 """Every file is read correctly or refused with a reason: real ones, ones cut short, and ones that are no slides."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -126,9 +128,18 @@ def test_a_folder_and_a_name_that_is_not_there(tmp_path: Path) -> None:
         open_slide(tmp_path / "none.svs")
 
 
+def test_readers_of_two_rooms_are_found_when_one_is_asked_for_and_not_before() -> None:
+    code = (
+        "import sys; import hlss.slides.opening as o; print('hlss.cohorts' in sys.modules); "
+        "from hlss.registry import SLIDES; print(*SLIDES)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert found == ["False", "flat", "jpeg_tiff", "openslide", "phantom", "tiff"]
+
+
 def test_an_unknown_reader_is_an_error_that_lists_them(tmp_path: Path) -> None:
     Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
-    with pytest.raises(UserError, match=r"unknown slide reader 'vips'.*flat, jpeg_tiff, openslide, tiff"):
+    with pytest.raises(UserError, match=r"unknown slide reader 'vips'.*flat, jpeg_tiff, openslide, phantom, tiff"):
         open_slide(tmp_path / "a.png", reader="vips")
 
 

@@ -111,9 +111,11 @@ def _cut(
 
 
 def cohort_of_cut(
-    name: str, cut: CutSlides, rows: Mapping[int, ImageRow], where: object, notices: Sequence[str] = ()
+    name: str, cut: CutSlides, rows: Mapping[int, ImageRow], where: object, notices: Sequence[str] = (), *, srgb: bool
 ) -> Cohort:
     """The cohort of some slides of a cut, each with its row. Slides without tiles are left out with a notice.
+
+    srgb: whether colours are brought to sRGB by the slides' profiles.
 
     Raises UserError where none is left, and where a patient stands in two splits.
     """
@@ -125,7 +127,7 @@ def cohort_of_cut(
     if empty:
         listed = ", ".join(empty[:3]) + (", …" if len(empty) > 3 else "")
         notices = (*notices, f"{len(empty)} of {len(rows)} slides have no tile and are left out: {listed}")
-    source = SlideTiles(cut.root, cut.paths, cut.hashes, cut.mpps, cut.reader)
+    source = SlideTiles(cut.root, cut.paths, cut.hashes, cut.mpps, cut.reader, srgb)
     tiles = cut.tiles.of_images(np.array(kept, dtype=np.int64))
     of_kept = [rows[one] for one in kept]
     return cohort_of_tiles(name, source, of_kept, kept, tiles, cut.tile_px, cut.mpp, where, tuple(notices))

@@ -37,6 +37,7 @@ class PatchesHdf5Spec(CohortSpec):
     slides:   folder of the slides, found by name whatever their ending; None: pixels are `imgs` in the HDF5.
     tile_px:  every tile is resized to it; what a tile covers is as it was cut.
     where, columns: as for a manifest of images.
+    srgb:     as of the cohort `slides`; needs the slides.
     """
 
     name: Literal["patches_hdf5"] = "patches_hdf5"
@@ -45,11 +46,14 @@ class PatchesHdf5Spec(CohortSpec):
     slides: Path | None = None
     where: dict[str, list[str]] = Field(default_factory=dict)
     columns: dict[str, str] = Field(default_factory=dict)
+    srgb: bool = False
 
     @model_validator(mode="after")
     def _fits(self) -> "PatchesHdf5Spec":
         if self.mpp is not None:
             raise ValueError("mpp: tiles have the resolution they were cut at; leave it out")
+        if self.srgb and self.slides is None:
+            raise ValueError("srgb: pixels stored in HDF5 have no colour profile; set slides=, or leave it out")
         return self
 
     def open(self) -> Cohort:
@@ -66,7 +70,7 @@ class PatchesHdf5Spec(CohortSpec):
             raise UserError("no slide has a tile", where=self.folder, fix="Cut them with other settings.")
         return cohort_of_tiles(
             self.manifest.stem,
-            StoredPatches([found[place].file for place in kept]),
+            StoredPatches([found[place].file for place in kept], self.srgb),
             [identity(table, rows[place]) for place in kept],
             range(len(kept)),
             ListedTiles.of([found[place].corners for place in kept]),

@@ -22,6 +22,7 @@ class SlideTiles(TileSource):
     hashes: of each slide's content.
     mpps:   µm/px of level 0 where it is to be other than what the file says, else None.
     reader: of all slides; None: by file.
+    srgb:   whether colours are brought to sRGB by each slide's profile, where it has one.
     """
 
     def __init__(
@@ -31,14 +32,16 @@ class SlideTiles(TileSource):
         hashes: Sequence[str],
         mpps: Sequence[float | None],
         reader: str | None = None,
+        srgb: bool = False,
     ) -> None:
         self.root, self.paths, self.hashes, self.mpps = Path(root), tuple(paths), tuple(hashes), tuple(mpps)
-        self._handles = Handles(OPEN_SLIDES, reader)
+        self.srgb = srgb
+        self._handles = Handles(OPEN_SLIDES, reader, srgb)
 
     @cached_property
     def fingerprint(self) -> str:
-        """Of what the slides hold; not of where they lie."""
-        return digest(["slides", self.hashes, self.mpps])
+        """Of what the slides hold, and of their colours where these are changed; not of where they lie."""
+        return digest(["slides", self.hashes, self.mpps, *(["srgb"] if self.srgb else [])])
 
     @property
     def contents(self) -> tuple[str, ...]:

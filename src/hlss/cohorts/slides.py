@@ -23,6 +23,7 @@ class SlidesSpec(CohortSpec):
               said that the slides were cut from. Slides it does not list are left out. Without any, each slide is a
               patient of its own, and that is said.
     where, columns: as for a manifest of images.
+    srgb:     colours as each slide's profile means them, brought to sRGB; slides without one stay as they are.
     """
 
     name: Literal["slides"] = "slides"
@@ -31,6 +32,7 @@ class SlidesSpec(CohortSpec):
     manifest: Path | None = None
     where: dict[str, list[str]] = Field(default_factory=dict)
     columns: dict[str, str] = Field(default_factory=dict)
+    srgb: bool = False
 
     def open(self) -> Cohort:
         """Raises UserError for a folder that is not finished, other tiles than asked for, and slides nobody knows."""
@@ -38,7 +40,7 @@ class SlidesSpec(CohortSpec):
         cut.refuse_other_tiles(self.tile_px, self.mpp)
         name = self.tiles.resolve().name
         if self.manifest is not None:
-            return cohort_of_cut(name, cut, self._listed(cut, self.manifest), self.manifest)
+            return cohort_of_cut(name, cut, self._listed(cut, self.manifest), self.manifest, srgb=self.srgb)
         patients = cut.identity["patient_id"]
         lacking = [one for one, patient in zip(cut.names, patients, strict=True) if not patient]
         if lacking and len(lacking) < len(patients):
@@ -48,7 +50,7 @@ class SlidesSpec(CohortSpec):
         said = [{key: cut.identity[key][one] or None for key in TOLD} for one in every]
         rows = {one: cut.row(one, patients[one] or cut.names[one], **said[one]) for one in every}
         alone = ("no manifest says whose the slides are: each counts as a patient of its own",) if lacking else ()
-        return cohort_of_cut(name, cut, rows, self.tiles, alone)
+        return cohort_of_cut(name, cut, rows, self.tiles, alone, srgb=self.srgb)
 
     def _listed(self, cut: CutSlides, manifest: Path) -> dict[int, ImageRow]:
         """The slides that the manifest lists."""

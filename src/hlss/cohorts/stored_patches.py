@@ -41,11 +41,14 @@ class PatchFile:
 
 
 class StoredPatches(TileSource):
-    """One file an image; every tile is resized to the side asked for."""
+    """One file an image; every tile is resized to the side asked for.
 
-    def __init__(self, files: Sequence[PatchFile]) -> None:
-        self.files = tuple(files)
-        self._slides = Handles(OPEN_FILES)
+    srgb: whether colours read from slides are brought to sRGB by each one's profile.
+    """
+
+    def __init__(self, files: Sequence[PatchFile], srgb: bool = False) -> None:
+        self.files, self.srgb = tuple(files), srgb
+        self._slides = Handles(OPEN_FILES, srgb=srgb)
         self._opened: OrderedDict[int, tuple[Any, ndarray]] = OrderedDict()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -53,10 +56,11 @@ class StoredPatches(TileSource):
 
     @cached_property
     def fingerprint(self) -> str:
-        """Of where tiles lie and how large the files of their pixels are; not of where those are kept."""
-        return digest(
-            ["patches", [(file.places, file.extent_px0, self._stat(file).st_size) for file in self.files]],
-        )
+        """Of where tiles lie, how large the files of their pixels are, and of colours where these are changed; not of
+        where the files are kept.
+        """
+        files = [(file.places, file.extent_px0, self._stat(file).st_size) for file in self.files]
+        return digest(["patches", files, *(["srgb"] if self.srgb else [])])
 
     @cached_property
     def freshness(self) -> str:

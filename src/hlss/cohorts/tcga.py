@@ -32,6 +32,7 @@ class TcgaSpec(CohortSpec):
               must agree. Patients it does not name have no label.
     where, columns: of that table, as for a manifest of images: {patient_id: case_submitter_id, label: project_id}.
     max_unreadable: share of slides that may be incomplete (left out and listed) before opening is refused.
+    srgb:     as of the cohort `slides`.
     """
 
     name: Literal["tcga"] = "tcga"
@@ -45,6 +46,7 @@ class TcgaSpec(CohortSpec):
     where: dict[str, list[str]] = Field(default_factory=dict)
     columns: dict[str, str] = Field(default_factory=dict)
     max_unreadable: float = Field(default=0.05, ge=0, le=1)
+    srgb: bool = False
 
     def open(self) -> Cohort:
         """Raises UserError for tiles that are not all cut or other than asked for, a slide that is there twice, labels
@@ -65,7 +67,7 @@ class TcgaSpec(CohortSpec):
                 row = cut.row(number, code.patient, label=label, site=code.site, split=split)
                 rows[number] = replace(row, slide=code.slide)
         notices = [*_left_out(unknown, len(cut.paths) - len(unknown) - len(found)), *_unlabelled(rows, self.labels)]
-        cohort = cohort_of_cut(self.tiles.resolve().name, cut, rows, self.tiles, notices)
+        cohort = cohort_of_cut(self.tiles.resolve().name, cut, rows, self.tiles, notices, srgb=self.srgb)
         return replace(cohort, problems=cohort.problems + tuple(problems))
 
     def _slides(self, cut: CutSlides) -> tuple[dict[int, Barcode], list[str]]:

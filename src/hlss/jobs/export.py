@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hlss.cohorts.base import Cohort
 from hlss.cohorts.phantom.spec import PhantomSpec
+from hlss.cohorts.write.drawn import write_drawn
 from hlss.cohorts.write.folder import write_images, write_tiles
 from hlss.cohorts.write.frame import Progress
 from hlss.cohorts.write.hdf5 import write_hdf5s
@@ -21,6 +22,7 @@ Writer = Callable[[Cohort, Path, Progress], None]
 
 LAYOUTS: Mapping[str, Writer] = {
     "pyramid": write_pyramids,
+    "drawn": write_drawn,
     "opensrh": write_opensrh,
     "clam": partial(write_hdf5s, flavour="clam"),
     "trident": partial(write_hdf5s, flavour="trident"),

@@ -14,7 +14,7 @@ from hlss.errors import UserError
 from hlss.files import digest, sampled_digest
 
 ENDINGS = frozenset(
-    (".svs", ".tif", ".tiff", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".svslide", ".dcm", ".czi")
+    (".svs", ".tif", ".tiff", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".svslide", ".dcm", ".czi", ".phantom")
 )
 HASHED_AT_ONCE = 8  # files: what takes long is waiting for the disk
 

@@ -75,9 +75,7 @@ class Slide(ABC):
     ) -> UInt8[ndarray, "h w 3"]:
         """The same of a rectangle, size (width, height)."""
         scale = self.scale_of(mpp)
-        for corner, side, whole in zip(xy_px0, size_px, self.size_px0, strict=True):
-            if corner < 0 or corner + extent_px0(side, scale) > whole + max(1.0, scale / 2):
-                raise ValueError(f"a region at {xy_px0} of {size_px} px leaves {self.path}")
+        self.refuse_outside(xy_px0, size_px, scale)
         level = self.level_for(scale)
         own = scale / self.scales[level]  # px of the level per px asked for
         corners, sides = [], []
@@ -95,6 +93,12 @@ class Slide(ABC):
             band = self.read_level(level, (corners[0], corners[1] + top), (sides[0], below - top))
             reduced[first:end] = resized(band, (size_px[0], end - first))
         return reduced
+
+    def refuse_outside(self, xy_px0: tuple[int, int], size_px: tuple[int, int], scale: float) -> None:
+        """Raises ValueError for a rectangle at `scale` level-0 px per px that leaves the slide."""
+        for corner, side, whole in zip(xy_px0, size_px, self.size_px0, strict=True):
+            if corner < 0 or corner + extent_px0(side, scale) > whole + max(1.0, scale / 2):
+                raise ValueError(f"a region at {xy_px0} of {size_px} px leaves {self.path}")
 
     def size_px(self, level: int) -> tuple[int, int]:
         """(width, height) of a level, in px of it; a reader that knows better says so."""

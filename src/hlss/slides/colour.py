@@ -20,25 +20,42 @@ class SrgbSlide(Slide):
 
     def __init__(self, slide: Slide) -> None:
         """Raises Unreadable for a profile that is damaged or of other than RGB."""
+        self._slide = slide
         said = "as stored: the file has no colour profile" if slide.icc is None else "sRGB, by the file's profile"
         super().__init__(slide.path, slide.size_px0, slide.mpp, slide.scales, slide.icc, slide.facts | {COLOUR: said})
-        self._slide = slide
         try:
             self._transform = None if slide.icc is None else _to_srgb(slide.icc)
         except (ImageCms.PyCMSError, OSError, ValueError) as error:
             raise Unreadable(slide.path, f"its colour profile cannot be used: {error}") from error
 
+    @property
+    def mpp(self) -> float | None:
+        """That of the slide itself, which reads."""
+        return self._slide.mpp
+
+    @mpp.setter
+    def mpp(self, mpp: float | None) -> None:
+        self._slide.mpp = mpp
+
     def size_px(self, level: int) -> tuple[int, int]:
         return self._slide.size_px(level)
 
     def read_level(self, level: int, xy_px: tuple[int, int], size_px: tuple[int, int]) -> UInt8[ndarray, "h w 3"]:
-        pixels = self._slide.read_level(level, xy_px, size_px)
-        if self._transform is None:
-            return pixels
-        return np.array(ImageCms.applyTransform(Image.fromarray(pixels), self._transform))
+        return self._in_srgb(self._slide.read_level(level, xy_px, size_px))
+
+    def read_rectangle(
+        self, xy_px0: tuple[int, int], size_px: tuple[int, int], mpp: float | None
+    ) -> UInt8[ndarray, "h w 3"]:
+        """The profile is of the pixels as the slide gives them, reduced or not."""
+        return self._in_srgb(self._slide.read_rectangle(xy_px0, size_px, mpp))
 
     def close(self) -> None:
         self._slide.close()
+
+    def _in_srgb(self, pixels: UInt8[ndarray, "h w 3"]) -> UInt8[ndarray, "h w 3"]:
+        if self._transform is None:
+            return pixels
+        return np.array(ImageCms.applyTransform(Image.fromarray(pixels), self._transform))
 
 
 @lru_cache(maxsize=32)  # slides of a scanner share a profile

@@ -10,12 +10,12 @@ from hlss.slides.opening import open_slide
 class Handles:
     """At most `most` open slides; what was not used for longest is closed first. Travels between processes empty."""
 
-    def __init__(self, most: int = 16, reader: str | None = None) -> None:
-        self._most, self._reader = most, reader
+    def __init__(self, most: int = 16, reader: str | None = None, srgb: bool = False) -> None:
+        self._most, self._reader, self._srgb = most, reader, srgb
         self._open: OrderedDict[tuple[Path, float | None], Slide] = OrderedDict()
 
-    def __reduce__(self) -> tuple[type["Handles"], tuple[int, str | None]]:
-        return Handles, (self._most, self._reader)
+    def __reduce__(self) -> tuple[type["Handles"], tuple[int, str | None, bool]]:
+        return Handles, (self._most, self._reader, self._srgb)
 
     def close(self) -> None:
         """Close all of them; they are opened anew when asked for."""
@@ -32,7 +32,7 @@ class Handles:
         if key not in self._open:
             while len(self._open) >= self._most:
                 self._open.popitem(last=False)[1].close()
-            self._open[key] = open_slide(path, mpp, self._reader)
+            self._open[key] = open_slide(path, mpp, self._reader, srgb=self._srgb)
         self._open.move_to_end(key)
         return self._open[key]
 

@@ -15,6 +15,7 @@ from hlss.jobs.export import LAYOUTS, export
 
 EXPECTED = {
     "pyramid": {"manifest.csv", "slides"},
+    "drawn": {"manifest.csv", "slides"},
     "opensrh": {"P0000", "P0001", "P0002", "meta"},
     "clam": {"dataset.csv", "patches"},
     "trident": {"dataset.csv", "patches"},
@@ -43,7 +44,7 @@ def test_every_layout_makes_a_folder_and_is_the_same_again(layout: str, tmp_path
 
 def test_an_unknown_layout_is_told_the_known_ones(tmp_path: Path, drawn: Cohort) -> None:
     with pytest.raises(
-        UserError, match=r"unknown layout 'svs'\. Known: clam, images, opensrh, pyramid, tiles, trident"
+        UserError, match=r"unknown layout 'svs'\. Known: clam, drawn, images, opensrh, pyramid, tiles, trident"
     ):
         export(drawn, tmp_path / "out", "svs", quiet)
 
@@ -114,7 +115,7 @@ LIMITS = ["clam:1", "clam:2500", "trident:20000", "trident:600000", "trident:108
 
 @pytest.mark.skipif(not hasattr(signal, "SIGXFSZ"), reason="no file-size limits on this system")
 def test_a_full_disk_is_said_in_one_line_and_leaves_nothing(tmp_path: Path) -> None:
-    limits = [f"{layout}:20000" for layout in ("pyramid", "opensrh", "tiles", "images")] + LIMITS
+    limits = [f"{layout}:20000" for layout in ("pyramid", "opensrh", "tiles", "images")] + ["drawn:200"] + LIMITS
     command = [sys.executable, "-c", FULL_DISK, str(tmp_path), *limits]
     found = subprocess.run(command, capture_output=True, text=True, check=True)
     for line, limit in zip(found.stdout.splitlines(), limits, strict=True):

@@ -27,6 +27,7 @@ MPP0 = 0.5  # of level 0
 # Of the drawing: packs of another are not used. Reads at the reference scale have their own, because calibrating the
 # other scales to it leaves it as it is, to the bit
 _VERSION, _VERSION_OF_OTHER_SCALES = 4, 5
+DRAWING = f"{_VERSION}.{_VERSION_OF_OTHER_SCALES}"  # of all of them
 
 
 @COHORTS.register("phantom")
@@ -93,12 +94,12 @@ class DrawnSlides(TileSource):
     def read(
         self, image: int, xy_px0: tuple[int, int], tile_px: int, mpp: float | None
     ) -> UInt8[ndarray, "tile_px tile_px 3"]:
-        truth, look = _slide(self.spec, image)
+        truth, look = truth_and_look(self.spec, image)
         return draw_tile(truth, look, (xy_px0[0] * MPP0, xy_px0[1] * MPP0), tile_px, mpp or MPP0)
 
     def slide(self, image: int) -> SlideTruth:
         """The factors of a slide."""
-        return _slide(self.spec, image)[0]
+        return truth_and_look(self.spec, image)[0]
 
     def truth(
         self, image: int, x_px0: Float64[ndarray, " n"], y_px0: Float64[ndarray, " m"]
@@ -113,7 +114,8 @@ class DrawnSlides(TileSource):
 
 
 @lru_cache(maxsize=256)
-def _slide(spec: PhantomSpec, image: int) -> tuple[SlideTruth, Look]:
+def truth_and_look(spec: PhantomSpec, image: int) -> tuple[SlideTruth, Look]:
+    """What a slide is drawn from: image i is slide i % slides of patient i // slides."""
     patient, slide = divmod(image, spec.slides)
     label = CLASSES[patient % spec.classes]
     site = int(rng_of(spec.seed, 5, patient).integers(spec.sites))
@@ -127,5 +129,7 @@ def drawn_slides(cohort: Cohort) -> DrawnSlides:
     """The source of a phantom cohort, packed or not. Raises UserError for another cohort, which has no truth."""
     source = getattr(cohort.source, "original", cohort.source)
     if not isinstance(source, DrawnSlides):
-        raise UserError("only drawn tissue has a known truth", where=cohort.name, fix="Use the cohort `phantom`.")
+        raise UserError(
+            "only drawn tissue will do, whose truth is known", where=cohort.name, fix="Use the cohort `phantom`."
+        )
     return source

@@ -112,6 +112,15 @@ def identity(cohort: Cohort, image: int) -> dict[str, Any]:
     }
 
 
+def slide_rows(
+    cohort: Cohort, frames: Sequence[Frame], mpps: Sequence[float], paths: Sequence[str]
+) -> Iterator[dict[str, Any]]:
+    """A row of the manifest for each image that was written whole: its frame, µm/px, and path in the folder."""
+    for image, (frame, mpp, path) in enumerate(zip(frames, mpps, paths, strict=True)):
+        size = {"width": frame.width_px0, "height": frame.height_px0}
+        yield identity(cohort, image) | size | {"path": path, "mpp": mpp}
+
+
 def write_manifest(path: Path, rows: Iterator[dict[str, Any]]) -> None:
     """A CSV that the cohort source `manifest` opens: one row an image, written as the rows come."""
     import csv

@@ -15,11 +15,11 @@ from hlss.cohorts.packed import encode_jpeg
 from hlss.cohorts.write.frame import (
     Progress,
     frame_of,
-    identity,
     image_names,
     mpp0_of,
     part_of,
     pixels_of,
+    slide_rows,
     write_manifest,
 )
 from hlss.files import replacing
@@ -64,11 +64,11 @@ def write_pyramids(cohort: Cohort, folder: Path, progress: Progress, *, quality:
     frames = [frame_of(cohort, image) for image in range(cohort.n_images)]
     mpps = [mpp0_of(cohort, image, frame) for image, frame in enumerate(frames)]
     counts = [_n_tiles((frame.width_px0, frame.height_px0)) for frame in frames]
-    names, total, done = image_names(cohort), sum(counts), 0
+    paths, total, done = [f"slides/{name}.tiff" for name in image_names(cohort)], sum(counts), 0
     (folder / "slides").mkdir(parents=True)
     for image, frame in enumerate(frames):
         _write(
-            folder / "slides" / f"{names[image]}.tiff",
+            folder / paths[image],
             reader(cohort, image),
             (frame.width_px0, frame.height_px0),
             mpps[image],
@@ -77,13 +77,7 @@ def write_pyramids(cohort: Cohort, folder: Path, progress: Progress, *, quality:
             part_of(progress, done, total),
         )
         done += counts[image]
-    rows = (
-        identity(cohort, image)
-        | {"path": f"slides/{names[image]}.tiff", "mpp": mpps[image]}
-        | {"width": frame.width_px0, "height": frame.height_px0}
-        for image, frame in enumerate(frames)
-    )
-    write_manifest(folder / "manifest.csv", rows)
+    write_manifest(folder / "manifest.csv", slide_rows(cohort, frames, mpps, paths))
 
 
 def reader(cohort: Cohort, image: int) -> Read:
