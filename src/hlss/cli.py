@@ -22,6 +22,10 @@ app.add_typer(cohort_app, name="cohort")
 Config = Annotated[Path, typer.Argument(help="Experiment, a YAML file.")]
 Overrides = Annotated[list[str] | None, typer.Argument(help="Changes to it, as in train.steps=100.")]
 RunDir = Annotated[Path, typer.Argument(help="Folder of a training run.")]
+Workers = Annotated[int, typer.Option(min=1, help="Processes, each at a slide of its own.")]
+Shard = Annotated[str | None, typer.Option(help="i/n: every n-th slide from the i-th on, for n machines.")]
+OnRay = Annotated[bool, typer.Option("--ray", help="On Ray, started on this machine.")]
+RayAddress = Annotated[str | None, typer.Option(help="On the Ray cluster at this address (auto: of here).")]
 
 
 def _example(text: str) -> str:
@@ -61,18 +65,37 @@ def embed(
     per_slide: Annotated[
         Path | None, typer.Option(help="Folder of an HDF5 a slide, written as it goes; what is there and fits is kept.")
     ] = None,
+    workers: Workers = 1,
+    shard: Shard = None,
+    ray: OnRay = False,
+    ray_address: RayAddress = None,
     overrides: Overrides = None,
 ) -> None:
     """Embed every patch of a run's cohort (or of another: cohort.path=...) with one of its checkpoints.
 
     Writes an embedding table: features, identities, labels, sides of the split, provenance. Exit code 3: finished, but
-    some images or tiles could not be read; problems.csv in the run folder lists them.
+    some images or tiles could not be read; problems.csv in the run folder lists them. With --per-slide slides may be
+    shared out (--workers, --shard, --ray), and several processes may fill one folder.
     """
-    from hlss.jobs.embed import EMBEDDING, embed_run
+    from hlss.jobs.embed import embed_run
+    from hlss.jobs.embed_process import EMBEDDING
+    from hlss.jobs.hands import Hands
     from hlss.train.problems import Problems
 
     problems = Problems(run, EMBEDDING)
-    _say(embed_run(run, checkpoint, out, overrides or [], view, norms, problems=problems, per_slide=per_slide))
+    made = embed_run(
+        run,
+        checkpoint,
+        out,
+        overrides or [],
+        view,
+        norms,
+        problems=problems,
+        per_slide=per_slide,
+        hands=Hands(workers, ray, ray_address),
+        shard=shard,
+    )
+    _say(made)
     _end_with_problems(problems.found, problems.path)
 
 
@@ -202,21 +225,25 @@ def inspect(
 def tile(
     slides: Annotated[Path, typer.Argument(help="Folder of slides, or a manifest (CSV, Parquet) with their paths.")],
     out: Annotated[Path, typer.Option(help="Folder to fill, or to go on with.")],
-    workers: Annotated[int, typer.Option(min=1, help="Processes, each at a slide of its own.")] = 1,
-    shard: Annotated[str | None, typer.Option(help="i/n: every n-th slide from the i-th on, for n machines.")] = None,
-    ray: Annotated[bool, typer.Option("--ray", help="On Ray, started on this machine.")] = False,
-    ray_address: Annotated[str | None, typer.Option(help="On the Ray cluster at this address (auto: of here).")] = None,
+    workers: Workers = 1,
+    shard: Shard = None,
+    ray: OnRay = False,
+    ray_address: RayAddress = None,
+    pack: Annotated[
+        Path | None, typer.Option(help="Also pack all tiles in this cache of experiments (theirs: runs/.cache).")
+    ] = None,
     overrides: Annotated[list[str] | None, typer.Argument(help="Settings of the tiles, as in tile_px=256.")] = None,
 ) -> None:
-    """Find the tissue of slides and cut it into tiles: coordinates, tables and pictures, no pixels.
+    """Find the tissue of slides and cut it into tiles: coordinates, tables and pictures; pixels only with --pack.
 
     Stopped or killed, it goes on with the same command; several processes may share one folder. Settings: mpp (µm/px
     of the tiles) or tile_um, tile_px, overlap_px, min_tissue, slide_mpp, reader, and tissue.mpp, tissue.method, ...
     Slides that cannot be read are named at the end (problems.json), with exit code 1; all others are done.
     """
-    from hlss.jobs.tile import Hands, tile_slides
+    from hlss.jobs.hands import Hands
+    from hlss.jobs.tile import tile_slides
 
-    _say(tile_slides(slides, out, overrides or [], Hands(workers, ray, ray_address), shard))
+    _say(tile_slides(slides, out, overrides or [], Hands(workers, ray, ray_address), shard, pack=pack))
 
 
 @app.command(epilog=_example("hlss phantom slides --layout pyramid patients=7 slides=1 side=40 tile_px=256"))

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -22,12 +23,23 @@ SMALL = {
 }
 
 
+@pytest.fixture(scope="session")
+def write_experiment() -> Callable[..., Path]:
+    """write_experiment(folder, **changes): the small experiment's file there; its run folder is `run` beside it."""
+
+    def write(folder: Path, **changes: Any) -> Path:
+        path = folder / "small.yaml"
+        tree = {**SMALL, "out": str(folder / "run"), "cache": str(folder / "cache"), **changes}
+        path.write_text(yaml.safe_dump(tree))
+        return path
+
+    return write
+
+
 @pytest.fixture
-def experiment(tmp_path: Path) -> Path:
+def experiment(tmp_path: Path, write_experiment: Callable[..., Path]) -> Path:
     """The experiment's file; its run folder is `run` beside it."""
-    path = tmp_path / "small.yaml"
-    path.write_text(yaml.safe_dump({**SMALL, "out": str(tmp_path / "run"), "cache": str(tmp_path / "cache")}))
-    return path
+    return write_experiment(tmp_path)
 
 
 @pytest.fixture

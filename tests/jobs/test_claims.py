@@ -66,9 +66,9 @@ def test_the_dead_lose_their_claims(tmp_path: Path, host: str, pid: str, age_s: 
 def test_a_claim_that_is_just_being_written_is_respected_and_one_left_so_is_not(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_text("")
-    assert not is_free(path)
-    os.utime(path, (0, 0))
-    assert is_free(path)
+    for age_s, free in ((0, False), (3, False), (6, True)):
+        os.utime(path, (time.time() - age_s, time.time() - age_s))
+        assert is_free(path) == free
 
 
 def test_a_heartbeat_keeps_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

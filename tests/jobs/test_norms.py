@@ -12,8 +12,9 @@ from hlss.embedding_table import EmbeddingTable
 from hlss.encoders.base import ImageEncoder
 from hlss.errors import UserError
 from hlss.experiment import Experiment
-from hlss.jobs.embed import Norms, embed_run, tower_of
+from hlss.jobs.embed import embed_run
 from hlss.jobs.setup import Data, open_data, renew_norms
+from hlss.jobs.tower import Norms, tower_of
 from hlss.jobs.train import train_experiment
 
 
@@ -96,7 +97,7 @@ class Plain(Normed):
 def test_a_tower_without_batch_norms_is_told_of(experiment: Path, monkeypatch: pytest.MonkeyPatch):
     said: list[str] = []
     settings = read_settings(experiment, Experiment, [])
-    monkeypatch.setattr("hlss.jobs.embed.build_encoder", lambda *_: Plain())
+    monkeypatch.setattr("hlss.jobs.tower.build_encoder", lambda *_: Plain())
     monkeypatch.setattr("hlss.train.checkpoint.Checkpoints.load_encoder", lambda *_: "step-00000000")
     _, facts = tower_of(settings, settings.folder, "start", open_data(settings, silent), "train", said.append)
     assert facts["norms_renewed"] == 0

@@ -17,7 +17,8 @@ from typer.testing import CliRunner
 
 from hlss.cli import app
 from hlss.errors import Unreadable, UserError
-from hlss.jobs.tile import Hands, tile_slides
+from hlss.jobs.hands import Hands
+from hlss.jobs.tile import tile_slides
 
 N = 6
 SETTINGS = ("mpp=4", "tile_px=32")

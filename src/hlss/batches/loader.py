@@ -1,19 +1,15 @@
 """The stream of ViewBatch: tiles decoded and seen in workers, batch after batch, from any step on."""
 
-import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from multiprocessing import get_context
-from multiprocessing.context import BaseContext
-from typing import Any, Literal
+from typing import Literal, NamedTuple
 
-import cv2
 import numpy as np
 import torch
 from jaxtyping import Float, Int64, UInt8
 from numpy import ndarray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from hlss.batches.draw import ViewParams, draw
 from hlss.batches.identity import identities, shape_of
@@ -22,13 +18,13 @@ from hlss.batches.opencv import evaluation_view, views_of
 from hlss.batches.recipe import ViewSpec
 from hlss.batches.sampler import BatchPlan, Sampler
 from hlss.batches.torch_views import views_of_batch
+from hlss.batches.workers import loaded
 from hlss.cohorts.base import Cohort
 from hlss.errors import Unreadable, UserError
 from hlss.types import ViewBatch
 
 Executor = Literal["opencv", "torch"]
 _VIEWS, _REPLACE, _STORED = 11, 12, 14  # what a generator is for: the first key after the seed
-_FEW = 24  # items for which starting workers costs more than it saves
 _TRIES = 8  # tiles tried in place of an unreadable one
 
 
@@ -55,7 +51,8 @@ class BatchStream:
 
     def __iter__(self) -> Iterator[ViewBatch]:
         work = _Batches(self.cohort, self.sampler, self.views, self.input_px, self.seed, self.rank, self.executor)
-        for item in _loaded(work, range(self.start, self.stop), self.workers):
+        steps = range(self.start, self.stop)
+        for item in loaded(work, steps, len(steps), self.workers):
             self.unreadable |= item.unreadable
             if item.failure is not None:
                 raise item.failure
@@ -83,14 +80,38 @@ def tiles(
     Unreadable tiles are left out and noted.
     """
     chunks = [rows[i : i + batch] for i in range(0, len(rows), batch)]
-    if cohort.holds_features:
-        yield from ((chunk, torch.from_numpy(cohort.features(chunk))) for chunk in chunks)
-        return
-    for kept, pixels, problems in _loaded(_Tiles(cohort, chunks, input_px, drawn), range(len(chunks)), workers):
+    for seen in seen_tiles(cohort, chunks, len(chunks), input_px, workers, drawn):
         if unreadable is not None:
-            unreadable |= problems
-        if len(kept):
-            yield kept, pixels
+            unreadable |= seen.unreadable
+        if len(seen.rows):
+            yield seen.rows, seen.pixels
+
+
+class SeenTiles(NamedTuple):
+    """Tiles that were asked for together. rows: of those that could be read; pixels: theirs, or stored features;
+    unreadable: the others, (image at x, y) → reason.
+    """
+
+    rows: Int64[ndarray, " b"]
+    pixels: UInt8[Tensor, "b 3 p p"] | Float[Tensor, "b d"]
+    unreadable: dict[str, str]
+
+
+def seen_tiles(
+    cohort: Cohort,
+    chunks: Iterable[Int64[ndarray, " _"]],
+    n_chunks: int,
+    input_px: int,
+    workers: int = 0,
+    drawn: "DrawnView | None" = None,
+) -> Iterator[SeenTiles]:
+    """As `tiles`, an item for each chunk of rows. Chunks are asked for as they are needed, a few ahead; n_chunks: about
+    how many will come.
+    """
+    if cohort.holds_features:
+        yield from (SeenTiles(chunk, torch.from_numpy(cohort.features(chunk)), {}) for chunk in chunks)
+    else:
+        yield from loaded(_Tiles(cohort, input_px, drawn), chunks, n_chunks, workers)
 
 
 @dataclass(frozen=True)
@@ -186,22 +207,21 @@ class _Batches(Dataset[_Item]):
 
 
 @dataclass
-class _Tiles(Dataset[tuple[ndarray, Tensor, dict[str, str]]]):
+class _Tiles(Dataset[SeenTiles]):
     cohort: Cohort
-    chunks: list[ndarray]
     input_px: int
     drawn: DrawnView | None
 
-    def __getitem__(self, index: int) -> tuple[ndarray, Tensor, dict[str, str]]:
+    def __getitem__(self, rows: ndarray) -> SeenTiles:
         kept, pixels, problems = [], [], {}
-        for row in self.chunks[index].tolist():
+        for row in rows.tolist():
             try:
                 pixels.append(self._seen(row, self.cohort.read_tile(row)))
                 kept.append(row)
             except Unreadable as error:
                 problems[tile_name(self.cohort, row)] = error.reason
         stacked = torch.from_numpy(np.stack(pixels)) if pixels else torch.empty(0, dtype=torch.uint8)
-        return np.array(kept, dtype=np.int64), stacked, problems
+        return SeenTiles(np.array(kept, dtype=np.int64), stacked, problems)
 
     def _seen(self, row: int, tile: ndarray) -> ndarray:
         if self.drawn is None:
@@ -213,35 +233,3 @@ def tile_name(cohort: Cohort, row: int) -> str:
     """What to call a tile in a message: its image and place."""
     x_px0, y_px0 = cohort.tile_xy_px0(np.array([row]))[0].tolist()
     return f"{cohort.source.image_name(cohort.source_image(row))} at {x_px0},{y_px0}"
-
-
-def _loaded(work: "Dataset[Any]", indices: range, workers: int) -> Iterator[Any]:
-    """Items of `work` in order; made here, or by worker processes that end with this one."""
-    if workers == 0 or len(indices) < _FEW:
-        cv2.setNumThreads(1)
-        yield from (work[index] for index in indices)
-        return
-    yield from DataLoader(
-        work,
-        batch_size=None,
-        sampler=indices,
-        num_workers=min(workers, len(indices)),
-        worker_init_fn=_begin_worker,
-        multiprocessing_context=_context(),
-        prefetch_factor=2,
-    )
-
-
-def _context() -> BaseContext:
-    """Workers forked from a clean server that has this module loaded: fork alone copies the locks of running threads,
-    spawn alone loads torch anew for each worker.
-    """
-    context = get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    return context
-
-
-def _begin_worker(number: int) -> None:
-    cv2.setNumThreads(1)
-    for asked_to_stop in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
-        signal.signal(asked_to_stop, signal.SIG_IGN)  # the parent decides, and its end ends the workers

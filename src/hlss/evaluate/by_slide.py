@@ -1,67 +1,115 @@
-"""From patches to features, a file a slide: one that is there and fits is not embedded again, and memory stays flat."""
+"""From patches to features, a slide at a time and a file a slide: one that is there and fits is not embedded again."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Float32
 from numpy import ndarray
 
+from hlss.batches.loader import SeenTiles
 from hlss.cohorts.base import Cohort
 from hlss.cohorts.paths import file_names
 from hlss.cohorts.write.features import Geometry, write_slide_features
 from hlss.encoders.base import ImageEncoder
-from hlss.evaluate.clock import Clock
-from hlss.evaluate.embed import Identities, Rows, Stream, chosen_rows
-from hlss.evaluate.slide_files import read_slide, stored_key
+from hlss.evaluate.embed import Identities, Rows, chosen_rows
+from hlss.evaluate.lanes import Lanes
+from hlss.evaluate.slide_files import read_slide
 from hlss.files import digest, replacing
 
 Part = tuple[Float32[ndarray, "n d"], Mapping[str, ndarray]]
+Chunks = Callable[[Iterable[Rows], int], Iterator[SeenTiles]]
 
 
 @dataclass(frozen=True, eq=False)
 class SlideWork:
     """A slide to embed: rows of its side's cohort, ascending, the file they go to, and the key by which one fits."""
 
-    identities: Identities
-    cohort: Cohort
+    side: str
+    slide: str
     rows: Rows
     path: Path
     key: str
 
+    def n_batches(self, batch: int) -> int:
+        """So many, for no batch holds tiles of two slides."""
+        return ceil(len(self.rows) / batch)
 
-def embed_slides(
-    encoder: ImageEncoder,
-    works: Sequence[SlideWork],
-    stream: Stream,
-    *,
-    device: torch.device,
-    progress: Callable[[str], None] | None = None,
-) -> int:
-    """Write the file of every slide that has none that fits; returns how many had one. Leaves the tower in eval mode.
 
-    Each appears whole, as soon as its slide is done; a slide of which nothing can be read gets none. Raises UserError.
+@dataclass(frozen=True, eq=False)
+class SlideFeatures:
+    """What came of a slide. rows: those that could be read; unreadable: the others, (image at x, y) → reason."""
+
+    work: SlideWork
+    rows: Rows
+    features: Float32[ndarray, "n d"]
+    unreadable: dict[str, str]
+
+
+def slide_features(
+    lanes: Lanes,
+    works: Iterable[SlideWork],
+    n_batches: int,
+    stream: Chunks,
+    batch: int,
+    passed: Callable[[int], None] = lambda _: None,
+) -> Generator[SlideFeatures, None, None]:
+    """Features of slides of one cohort in turn, in batches of at most so many tiles of one slide each: they are the
+    same whatever else is embedded.
+
+    works: asked for as they are needed, a few ahead; n_batches: about how many they make; stream: what is seen of the
+    rows it is given, chunk by chunk; passed: told of tiles as they come through.
     """
-    pending = [work for work in works if stored_key(work.path) != work.key]
-    clock = Clock(sum(len(work.rows) for work in pending), progress, "embedding", "patches")
-    encoder.eval()
-    with torch.no_grad():
-        for cohort, group in _by_cohort(pending):
-            for work, rows, features in _slide_by_slide(encoder, cohort, group, stream, device, clock):
-                if len(rows):
-                    _write(work, rows, features)
-    return len(works) - len(pending)
+    asked = deque[tuple[SlideWork, bool]]()
+
+    def chunks() -> Iterator[Rows]:
+        for work in works:
+            for start in range(0, len(work.rows), batch):
+                asked.append((work, start + batch >= len(work.rows)))
+                yield work.rows[start : start + batch]
+
+    rows, parts, unreadable = list[ndarray](), list[ndarray](), dict[str, str]()
+    for seen, features in lanes.features(stream(chunks(), n_batches)):
+        work, ends = asked.popleft()
+        rows.append(seen.rows)
+        parts.append(features)
+        unreadable |= seen.unreadable
+        passed(len(seen.rows) + len(seen.unreadable))
+        if ends:
+            yield SlideFeatures(work, np.concatenate(rows), np.concatenate(parts), unreadable)
+            rows, parts, unreadable = [], [], {}
 
 
-def parts_of(works: Sequence[SlideWork]) -> Iterator[Part]:
+def write_slide(found: SlideFeatures, cohort: Cohort, identities: Identities) -> None:
+    """Write a slide's file, whole or not at all. identities: of its side. Raises UserError."""
+    frame = identities.frame(int(cohort.tile_image(found.rows[:1])[0]))
+    geometry, path = Geometry(), found.work.path
+    if not cohort.holds_features:
+        size = None if frame is None else (frame.width_px0, frame.height_px0)
+        geometry = Geometry(cohort.tile_px, cohort.mpp, None if frame is None else frame.mpp0, size)
+    with replacing(path) as temporary:
+        write_slide_features(
+            temporary,
+            found.features,
+            cohort.tile_xy_px0(found.rows).astype(np.int64),
+            geometry,
+            str(path.parent),
+            facts={"name": path.stem, "hlss_key": found.work.key},
+            more={"tile": np.searchsorted(found.work.rows, found.rows)},
+        )
+
+
+def parts_of(works: Sequence[SlideWork], sides: Mapping[str, Cohort]) -> Iterator[Part]:
     """Features and identities from the slides' files, a slide at a time. Raises UserError where a file is broken."""
+    identities = {side: Identities(cohort, side) for side, cohort in sides.items()}
     for work in works:
         features, kept = read_slide(work.path)
-        yield features, work.identities.of(work.rows[kept])
+        yield features, identities[work.side].of(work.rows[kept])
 
 
 def plan(
@@ -70,18 +118,19 @@ def plan(
     """The slides of all sides. tower: hash of the weights; facts: of the view, where it is not the tile as it is; most,
     seed: so many patches of a slide, drawn as `chosen_rows` does.
     """
-    found: list[tuple[str, Identities, Cohort, Rows]] = []
+    found: list[tuple[str, str, Rows]] = []
     for side, cohort in sides.items():
-        identities, rows = Identities(cohort, side), chosen_rows(cohort, most, seed)
+        rows = chosen_rows(cohort, most, seed)
         of = cohort.tile_slide(rows)
         starts = np.flatnonzero(np.diff(of, prepend=-1))
-        for group in np.split(rows, starts[1:]):
-            slide = cohort.slides[int(cohort.tile_slide(group[:1])[0])]
-            found.append((slide, identities, cohort, group))
-    names = file_names([slide for slide, *_ in found])
+        found += [
+            (side, cohort.slides[slide], group)
+            for slide, group in zip(of[starts].tolist(), np.split(rows, starts[1:]), strict=True)
+        ]
+    names = file_names([slide for _, slide, _ in found])
     return [
-        SlideWork(who, cohort, rows, Path(folder) / f"{name}.h5", _key(cohort, rows, slide, tower, facts))
-        for name, (slide, who, cohort, rows) in zip(names, found, strict=True)
+        SlideWork(side, slide, rows, Path(folder) / f"{name}.h5", _key(sides[side], rows, slide, tower, facts))
+        for name, (side, slide, rows) in zip(names, found, strict=True)
     ]
 
 
@@ -114,54 +163,3 @@ def _size(name: str) -> int | None:
         return Path(name).stat().st_size
     except OSError:
         return None
-
-
-def _by_cohort(works: Sequence[SlideWork]) -> Iterator[tuple[Cohort, list[SlideWork]]]:
-    groups: dict[int, list[SlideWork]] = {}
-    for work in works:
-        groups.setdefault(id(work.cohort), []).append(work)
-    for group in groups.values():
-        yield group[0].cohort, group
-
-
-def _slide_by_slide(
-    encoder: ImageEncoder, cohort: Cohort, works: list[SlideWork], stream: Stream, device: torch.device, clock: Clock
-) -> Iterator[tuple[SlideWork, Rows, Float32[ndarray, "n d"]]]:
-    """Rows that could be read and their features, a slide at a time, from one stream over all of them."""
-    waiting = iter(works)
-    work, rows_of, parts = next(waiting), list[ndarray](), list[ndarray]()
-    for rows, pixels in stream(cohort, np.concatenate([work.rows for work in works])):
-        features = encoder(encoder.normalised(pixels.to(device))).float().cpu().numpy()
-        clock.passed(len(rows))
-        while len(rows):
-            here = int(np.searchsorted(rows, work.rows[-1], side="right"))
-            rows_of.append(rows[:here])
-            parts.append(features[:here])
-            rows, features = rows[here:], features[here:]
-            if len(rows):
-                yield work, np.concatenate(rows_of), np.concatenate(parts)
-                work, rows_of, parts = next(waiting), [], []
-    yield (
-        work,
-        np.concatenate([*rows_of, work.rows[:0]]),
-        np.concatenate(parts) if parts else np.empty((0, 0), np.float32),
-    )
-
-
-def _write(work: SlideWork, rows: Rows, features: Float32[ndarray, "n d"]) -> None:
-    image = int(work.cohort.tile_image(rows[:1])[0])
-    frame = work.identities.frame(image)
-    geometry = Geometry()
-    if not work.cohort.holds_features:
-        size = None if frame is None else (frame.width_px0, frame.height_px0)
-        geometry = Geometry(work.cohort.tile_px, work.cohort.mpp, None if frame is None else frame.mpp0, size)
-    with replacing(work.path) as temporary:
-        write_slide_features(
-            temporary,
-            features,
-            work.cohort.tile_xy_px0(rows).astype(np.int64),
-            geometry,
-            str(work.path.parent),
-            facts={"name": work.path.stem, "hlss_key": work.key},
-            more={"tile": np.searchsorted(work.rows, rows)},
-        )

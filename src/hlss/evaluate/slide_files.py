@@ -1,7 +1,7 @@
 """Files of features, one a slide, read again; and the embedding table that they make, without holding it."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,21 @@ def read_slide(path: Path) -> tuple[Float32[ndarray, "n d"], Int64[ndarray, " n"
             return file["features"][()], file["tile"][()].astype(np.int64)
     except (OSError, KeyError) as error:
         raise UserError(f"cannot be read: {error!s:.200}", where=path, fix=_FIX) from error
+
+
+def says(folder: Path, facts: Mapping[str, Any], passing: Collection[str]) -> bool:
+    """Whether an EmbeddingTable is there whose provenance is `facts`, but for what those of these names say."""
+    if not (folder / FEATURES_FILE).is_file():
+        return False
+    try:
+        stored = json.loads((pq.read_schema(folder / IDS_FILE).metadata or {})[b"hlss"])
+    except (OSError, pa.ArrowException, KeyError, ValueError):
+        return False
+    asked = json.loads(json.dumps(dict(facts), default=str))
+    for name in passing:
+        stored.pop(name, None)
+        asked.pop(name, None)
+    return bool(stored == asked)
 
 
 def write_table(

@@ -11,6 +11,8 @@ from pathlib import Path
 
 STALE_S = 120.0  # without a heartbeat for so long, a process is taken for dead
 BEAT_S = 10.0
+UNSAID_S = 5.0  # a claim that does not say whose it is for so long was made by a process that was killed just then
+LOOK_EVERY_S = 0.5  # after what another process has
 
 
 @contextmanager
@@ -35,6 +37,17 @@ def claimed(path: Path) -> Iterator[bool]:
         beat.join()
         if _identity(path) == own:
             path.unlink(missing_ok=True)
+
+
+@contextmanager
+def awaited(path: Path) -> Iterator[None]:
+    """As `claimed`, but wait for as long as another process has it."""
+    while True:
+        with claimed(path) as mine:
+            if mine:
+                yield
+                return
+        time.sleep(LOOK_EVERY_S)
 
 
 def is_free(path: Path) -> bool:
@@ -87,14 +100,13 @@ def _is_dead(path: Path) -> bool:
         beat, text = path.stat().st_mtime, path.read_text()
     except FileNotFoundError:
         return False
+    silent_s = clock(path.parent) - beat
     try:
         claim = json.loads(text)
         host, pid = claim["host"], int(claim["pid"])
-    except (ValueError, KeyError, TypeError):  # being written just now, or by a process that was killed then
-        host, pid = "", 0
-    if host == socket.gethostname() and not _lives(pid):
-        return True
-    return clock(path.parent) - beat > STALE_S
+    except (ValueError, KeyError, TypeError):
+        return silent_s > UNSAID_S
+    return silent_s > STALE_S or (host == socket.gethostname() and not _lives(pid))
 
 
 def _lives(pid: int) -> bool:

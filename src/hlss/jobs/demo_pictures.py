@@ -19,9 +19,9 @@ from hlss.encoders.base import ImageEncoder
 from hlss.experiment import Experiment
 from hlss.explain.match import match
 from hlss.explain.pictures import SlideMap, show_map, show_sheet
-from hlss.jobs.embed import tower_of
 from hlss.jobs.pretrain_tiny.captions import HELD_OUT
 from hlss.jobs.setup import EMBED_BATCH, Say, now_and_then, open_data
+from hlss.jobs.tower import tower_of
 from hlss.jobs.truth import Words
 from hlss.types import Level
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from jaxtyping import Int64, UInt8
@@ -10,21 +10,22 @@ from numpy import ndarray
 from torch import Tensor
 
 from hlss.batches.loader import DrawnView, tiles
-from hlss.batches.recipe import ViewSpec
 from hlss.cohorts.base import Cohort
 from hlss.encoders.base import ImageEncoder
 from hlss.errors import UserError
+from hlss.evaluate.by_slide import tower_hash
 from hlss.evaluate.embed import embed
 from hlss.experiment import Experiment
-from hlss.jobs.embed_slides import table_by_slide
+from hlss.jobs.embed_folder import opened_slide_folder
+from hlss.jobs.embed_process import EMBEDDING, Recipe, drawn_view
+from hlss.jobs.embed_slides import SlideJob, table_by_slide
+from hlss.jobs.hands import ONE_PROCESS, Hands
 from hlss.jobs.provenance import provenance
-from hlss.jobs.setup import EMBED_BATCH, Data, Say, build_encoder, experiment_of, open_data, refuse_misfit, renew_norms
+from hlss.jobs.setup import EMBED_BATCH, Data, Say, experiment_of, open_data
+from hlss.jobs.tower import Norms, tower_of
 from hlss.jobs.train import say_once
-from hlss.train.checkpoint import MIDWAY, Checkpoints
+from hlss.train.checkpoint import MIDWAY
 from hlss.train.problems import Problems
-
-Norms = Literal["own", "train"]
-EMBEDDING = "embedding"
 
 
 def embed_run(
@@ -37,102 +38,38 @@ def embed_run(
     say: Say = say_once,
     problems: Problems | None = None,
     per_slide: Path | None = None,
+    hands: Hands = ONE_PROCESS,
+    shard: str | None = None,
 ) -> Path:
     """Embed with a run's checkpoint; returns the table's folder. view: the number of an augmented view, to be stored
     beside the tiles as they are; norms: see `tower_of`; problems: where to note what cannot be read [the run's];
-    per_slide: folder of a file for each slide, from which the table is made. Raises UserError.
+    per_slide: folder of a file for each slide, from which the table is made, by `hands`, or for a shard `i/n` only:
+    its own path is returned as long as slides of other shards are missing. Raises UserError.
     """
+    _refuse_alone(per_slide, hands, shard)
+    slides = None if per_slide is None else opened_slide_folder(per_slide)
     experiment = experiment_of(folder, overrides)
     data = open_data(experiment, say)
     problems = problems or Problems(folder, EMBEDDING)
     problems.images(data.cohort.problems)
-    encoder, facts = tower_of(experiment, folder, checkpoint, data, norms, say)
+    encoder, facts = tower_of(experiment, folder, checkpoint, data, norms, say, per_slide)
     name = checkpoint + ("" if norms is None else f"-norms-{norms}") + ("" if view is None else f"-view{view}")
-    facts |= {"method": f"{experiment.name} · {name}"}
+    made = _made(experiment, data.cohort, view, facts | {"method": f"{experiment.name} · {name}"})
     out = out or folder / "embeddings" / name
-    return _embedded(experiment, data, encoder, facts, out, say, view, problems, per_slide)
-
-
-def tower_of(
-    experiment: Experiment, folder: Path, checkpoint: str, data: Data, norms: Norms | None, say: Say
-) -> tuple[ImageEncoder, dict[str, Any]]:
-    """The image tower of a run's checkpoint, and what it was made of.
-
-    norms: statistics of its batch norms, `own` or taken anew from the training tiles (`train`). Where nothing is said,
-        midway of trained norms has new ones: the mean of two towers' statistics fits neither (decision 0017).
-        Raises UserError.
-    """
-    encoder = build_encoder(experiment, say)
-    refuse_misfit(experiment, data.cohort, encoder)
-    facts: dict[str, Any] = {"checkpoint": Checkpoints(folder / "checkpoints").load_encoder(checkpoint, encoder)}
-    between = checkpoint == MIDWAY and not experiment.train.freeze.norms
-    if (norms or ("train" if between else "own")) == "own":
-        return encoder, facts
-    if "train" not in data.sides:
-        raise UserError("no training patients to take statistics from", where="--norms", fix="Use --norms own.")
-    renewed = renew_norms(encoder, experiment, data.sides["train"])
-    if norms is not None and not renewed:
-        say("note: this tower has no batch norms, --norms changes nothing")
-    return encoder, facts | {"norms_renewed": renewed}
-
-
-def _embedded(
-    experiment: Experiment,
-    data: Data,
-    encoder: ImageEncoder,
-    facts: dict[str, Any],
-    out: Path,
-    say: Say,
-    view: int | None,
-    problems: Problems,
-    per_slide: Path | None,
-) -> Path:
-    """The table of the cohort's tiles, as they are or in an augmented view, written to `out`."""
-    unreadable: dict[str, str] = {}
-    drawn = None if view is None else _drawn_view(experiment, view)
-
-    def stream(cohort: Cohort, rows: Int64[ndarray, " n"]) -> Iterator[tuple[ndarray, UInt8[Tensor, "b 3 p p"]]]:
-        return tiles(cohort, rows, encoder.input_px, EMBED_BATCH, experiment.loader.workers, unreadable, drawn)
-
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    made = provenance(
-        **facts,
-        seed=experiment.seed,
-        fold=experiment.split.fold,
-        config_hash=experiment.hash,
-        data_hash=data.cohort.fingerprint,
-        **_tile_facts(data.cohort),
-        view=view,
-    )
-    most, seed = experiment.evaluate.max_patches_per_slide, experiment.evaluate.seed
-    encoder = encoder.to(device)
-    if per_slide is None:
-        table = embed(
-            encoder,
-            data.sides,
-            stream,
-            made,
-            device=device,
-            max_patches_per_slide=most,
-            seed=seed,
-            progress=say,
-        )
-        table.write(out)
+    if slides is None:
+        unreadable = _at_once(experiment, data, encoder, view, made, out, say)
     else:
-        seen = None if drawn is None else [view, experiment.seed, drawn.views.model_dump(mode="json")]
-        table_by_slide(
-            encoder,
-            data.sides,
-            stream,
-            made,
-            per_slide,
-            out,
-            device=device,
-            view=seen,
-            max_patches_per_slide=most,
-            seed=seed,
-            say=say,
+        recipe = Recipe(
+            experiment=experiment,
+            run=folder,
+            checkpoint=checkpoint if checkpoint == MIDWAY else facts["checkpoint"].removeprefix("step-"),
+            norms=norms,
+            view=view,
+            tower=tower_hash(encoder),
+            cohort=data.cohort.fingerprint,
         )
+        job = SlideJob(encoder, data.sides, recipe, slides, hands, shard, problems, say)
+        out, unreadable = table_by_slide(job, made, out)
     problems.tiles(unreadable)
     if unreadable:
         say(f"{len(unreadable)} tiles could not be read and are not in the table:")
@@ -141,11 +78,58 @@ def _embedded(
     return out
 
 
-def _tile_facts(cohort: Cohort) -> dict[str, Any]:
-    return {} if cohort.holds_features else {"tile_px": cohort.tile_px, "mpp": cohort.mpp}
+def _refuse_alone(per_slide: Path | None, hands: Hands, shard: str | None) -> None:
+    """Raises UserError where the work is to be shared out, and nothing says where its parts are to lie."""
+    asked = {
+        "--shard": shard is not None,
+        "--workers": hands.workers > 1,
+        "--ray": hands.ray,
+        "--ray-address": hands.ray_address is not None,
+    }
+    if per_slide is None and any(asked.values()):
+        where = ", ".join(flag for flag, given in asked.items() if given)
+        raise UserError("only slides with files of their own are shared out", where=where, fix="Add --per-slide DIR.")
 
 
-def _drawn_view(experiment: Experiment, number: int) -> DrawnView:
-    if not isinstance(experiment.views, ViewSpec):
-        raise UserError("stored features have no further views", where="--view", fix="Embed the run of pixels again.")
-    return DrawnView(experiment.views, experiment.seed, number)
+def _made(experiment: Experiment, cohort: Cohort, view: int | None, facts: dict[str, Any]) -> dict[str, Any]:
+    of_tiles = {} if cohort.holds_features else {"tile_px": cohort.tile_px, "mpp": cohort.mpp}
+    return provenance(
+        **facts,
+        seed=experiment.seed,
+        fold=experiment.split.fold,
+        config_hash=experiment.hash,
+        data_hash=cohort.fingerprint,
+        **of_tiles,
+        view=view,
+    )
+
+
+def _at_once(
+    experiment: Experiment,
+    data: Data,
+    encoder: ImageEncoder,
+    view: int | None,
+    made: dict[str, Any],
+    out: Path,
+    say: Say,
+) -> dict[str, str]:
+    """Write the table of all tiles, by one process; returns those that could not be read."""
+    unreadable: dict[str, str] = {}
+    drawn: DrawnView | None = None if view is None else drawn_view(experiment, view)
+
+    def stream(cohort: Cohort, rows: Int64[ndarray, " n"]) -> Iterator[tuple[ndarray, UInt8[Tensor, "b 3 p p"]]]:
+        return tiles(cohort, rows, encoder.input_px, EMBED_BATCH, experiment.loader.workers, unreadable, drawn)
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    table = embed(
+        encoder.to(device),
+        data.sides,
+        stream,
+        made,
+        device=device,
+        max_patches_per_slide=experiment.evaluate.max_patches_per_slide,
+        seed=experiment.evaluate.seed,
+        progress=say,
+    )
+    table.write(out)
+    return unreadable

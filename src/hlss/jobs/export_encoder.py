@@ -12,9 +12,9 @@ from hlss.encoders.specs import EncoderSpec
 from hlss.errors import UserError
 from hlss.experiment import Experiment
 from hlss.files import refuse_filled, replacing
-from hlss.jobs.embed import tower_of
 from hlss.jobs.provenance import code_version
 from hlss.jobs.setup import Say, build_encoder, experiment_of, open_data
+from hlss.jobs.tower import tower_of
 from hlss.jobs.train import say_once
 from hlss.train.checkpoint import MIDWAY, Checkpoints
 

@@ -117,7 +117,7 @@ def renew_norms(encoder: ImageEncoder, experiment: Experiment, train: Cohort) ->
     batches (Izmailov et al. 2018, "Averaging Weights Leads to Wider Optima", §3.2; decision 0017). Returns how many
     norms have such statistics; leaves the tower in eval mode.
     """
-    norms = [norm for norm in encoder.modules() if isinstance(norm, _BatchNorm) and norm.track_running_stats]
+    norms = list(batch_norms(encoder).values())
     if not norms:
         return 0
     rows = np.random.Generator(np.random.Philox(0)).permutation(evenly(train.n_tiles, NORM_TILES))
@@ -134,6 +134,12 @@ def renew_norms(encoder: ImageEncoder, experiment: Experiment, train: Cohort) ->
         norm.momentum = momentum
     encoder.eval()
     return len(norms)
+
+
+def batch_norms(encoder: ImageEncoder) -> dict[str, _BatchNorm]:
+    """Those with statistics, by name."""
+    found = encoder.named_modules()
+    return {name: norm for name, norm in found if isinstance(norm, _BatchNorm) and norm.track_running_stats}
 
 
 def evenly(n: int, most: int) -> Int64[ndarray, " k"]:

@@ -1,5 +1,6 @@
 """The same work on many items: in this process, in several, or on Ray. What befalls one item costs that item only."""
 
+import logging
 import os
 import signal
 import socket
@@ -7,7 +8,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
-from multiprocessing import get_context
+from multiprocessing import current_process, get_context
 from multiprocessing.connection import Connection, wait
 from typing import Any, TypeVar
 
@@ -15,6 +16,7 @@ from hlss.errors import UserError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+_WORKER = "worker-"
 RAY_IN_FLIGHT = 4  # items asked for, for each core
 
 
@@ -52,6 +54,12 @@ def spread(
             yield item, _tried(work, item)
 
 
+def worker_number() -> int:
+    """Of this process among those that `spread` started here, from 0 on; on Ray, which numbers none, its process id."""
+    number = current_process().name.removeprefix(_WORKER)
+    return int(number) if number.isdecimal() else os.getpid()
+
+
 def _tried(work: Callable[[Item], Result], item: Item) -> Result | Failed:
     try:
         return work(item)
@@ -66,13 +74,13 @@ def _over_processes(work: Callable[[Item], Result], items: Sequence[Item], worke
     busy: dict[Any, tuple[Any, Item]] = {}  # pipe → process and what it works on
     try:
         for item in islice(left, workers):
-            _begin(busy, _started(work), item)
+            _begin(busy, _started(work, f"{_WORKER}{len(busy)}"), item)
         while busy:
             for pipe in wait(list(busy)):
                 process, item = busy.pop(pipe)
                 alive, result = _received(pipe, process)
                 for following in islice(left, 1):
-                    _begin(busy, (process, pipe) if alive else _started(work), following)
+                    _begin(busy, (process, pipe) if alive else _started(work, process.name), following)
                 if alive and pipe not in busy:
                     _end(pipe, process)
                 yield item, result
@@ -82,10 +90,10 @@ def _over_processes(work: Callable[[Item], Result], items: Sequence[Item], worke
             _end(pipe, process)
 
 
-def _started(work: Callable[[Any], Any]) -> tuple[Any, Any]:
+def _started(work: Callable[[Any], Any], name: str) -> tuple[Any, Any]:
     context = get_context("spawn")  # forked, a process would inherit threads' locks
     here, there = context.Pipe()
-    process = context.Process(target=_serve, args=(work, there), daemon=True)
+    process = context.Process(target=_serve, args=(work, there), name=name, daemon=True)
     process.start()
     there.close()  # so that the pipe ends when the process does
     return process, here
@@ -164,10 +172,12 @@ def _connected(workers: int, address: str | None) -> tuple[Any, bool]:
         raise UserError("Ray is not installed", where="--ray", fix="Run: pip install 'hlss[cluster]'") from error
     if ray.is_initialized():
         return ray, False
-    local = {"num_cpus": workers if workers > 1 else None, "include_dashboard": False} if address is None else {}
+    local: dict[str, Any] = {}
+    if address is None:
+        local = {"num_cpus": workers if workers > 1 else None, "include_dashboard": False}
     try:
         _knock(address)
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR", **local)
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **local)
     except (OSError, RuntimeError, ValueError) as error:
         fix = "Start one (ray start --head), or leave out --ray-address."
         raise UserError(f"no Ray cluster answers: {error!s:.200}", where=address or "--ray", fix=fix) from error

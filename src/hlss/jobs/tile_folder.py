@@ -11,25 +11,19 @@ problems.json            all problems, a list
 claims/                  which process cuts which slide just now
 """
 
-import json
-import time
 from base64 import b64encode
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
-from glob import escape
 from pathlib import Path
-from typing import Any
 
 from hlss.cohorts.cut import IDENTITY
 from hlss.errors import UserError
 from hlss.files import write_json
+from hlss.jobs.notes import Record, note, said_since, sweep_begun
 from hlss.jobs.tile_cut import Cut
 from hlss.jobs.tile_recipe import TileRecipe
 from hlss.jobs.tile_slides import SlideFile
 from hlss.slides.base import Slide
-
-Record = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -66,7 +60,7 @@ class TileFolder:
         """Whether the slide, as it is now, was cut with this recipe; what is merely said of it may have changed, and
         is then written anew.
         """
-        record = _record(self.done(slide.name))
+        record = note(self.done(slide.name))
         if record is None or not slide.hash:
             return False
         if (record["recipe"], record["hash"], record["mpp_given"]) != (self.key, slide.hash, slide.mpp):
@@ -108,36 +102,20 @@ class TileFolder:
 
     def problem_since(self, slide: SlideFile, earliest: float) -> bool:
         """Whether a problem with the slide, as it is now, was noted at `earliest` (of a file's clock) or later."""
-        path = self.problem(slide.name)
-        record = _record(path)
-        if record is None or (record["recipe"], record["hash"]) != (self.key, slide.hash):
-            return False
-        with suppress(FileNotFoundError):
-            return path.stat().st_mtime >= earliest
-        return False
+        return said_since(self.problem(slide.name), {"recipe": self.key, "hash": slide.hash}, earliest)
 
     def records(self, slides: Iterable[SlideFile]) -> Iterator[tuple[SlideFile, Record | None, Record | None]]:
         """Of each slide what says that it is done, and its problem; at most one of them."""
         for slide in slides:
-            done = _record(self.done(slide.name))
+            done = note(self.done(slide.name))
             if done is not None and done["recipe"] != self.key:
                 done = None
-            yield slide, done, None if done is not None else _record(self.problem(slide.name))
+            yield slide, done, None if done is not None else note(self.problem(slide.name))
 
     def sweep(self, name: str) -> None:
         """Remove what a killed process left of this slide under temporary names: for who has claimed it."""
-        for path in (self.patches(name), self.tiles(name), self.picture(name), self.done(name), self.problem(name)):
-            for left in path.parent.glob(f".{escape(path.name)}.*.tmp"):
-                left.unlink(missing_ok=True)
-
-    def sweep_own(self, age_s: float = 3600.0) -> None:
-        """Remove what was left so of the files over all slides, which several processes may write at once, so long ago
-        that none is at it.
-        """
-        for left in self.path.glob(".*.tmp"):
-            with suppress(FileNotFoundError):
-                if time.time() - left.stat().st_mtime > age_s:
-                    left.unlink()
+        kinds = (self.patches, self.tiles, self.picture, self.done, self.problem)
+        sweep_begun(kind(name) for kind in kinds)
 
 
 def opened_folder(path: Path, root: Path, recipe: TileRecipe) -> TileFolder:
@@ -145,9 +123,9 @@ def opened_folder(path: Path, root: Path, recipe: TileRecipe) -> TileFolder:
     here: Record = {"key": recipe.key, "root": str(root.resolve()), "mpp": recipe.at_mpp}
     here["recipe"] = recipe.model_dump(mode="json")
     said = path / "recipe.json"
-    there = _record(said)
+    there = note(said)
     if there is None and path.is_dir() and any(not inside.name.startswith(".") for inside in path.iterdir()):
-        there = _record(said)  # another process may have written it meanwhile
+        there = note(said)  # another process may have written it meanwhile
         if there is None:
             raise UserError("the output folder holds something else", where=path, fix="Choose another.")
     if there is not None and there["key"] != recipe.key:
@@ -160,18 +138,6 @@ def opened_folder(path: Path, root: Path, recipe: TileRecipe) -> TileFolder:
 
 def _said(slide: SlideFile) -> Record:
     return {"path": slide.path} | {key: slide.who.get(key, "") for key in IDENTITY}
-
-
-def _record(path: Path) -> Record | None:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"cannot be read: {error}", where=path, fix="Delete it, and run the same command again."
-        ) from error
-    return found if isinstance(found, dict) else None
 
 
 def _differences(there: Record, here: Record) -> str:

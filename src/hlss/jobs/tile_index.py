@@ -6,7 +6,8 @@ from typing import Any
 
 from hlss.cohorts.cut import IDENTITY
 from hlss.files import replacing, write_json
-from hlss.jobs.tile_folder import Record, TileFolder
+from hlss.jobs.notes import Record
+from hlss.jobs.tile_folder import TileFolder
 from hlss.jobs.tile_slides import SlideFile
 
 ROWS_AT_ONCE = 1024  # slides: the bits of their grids are what takes memory

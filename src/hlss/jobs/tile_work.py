@@ -1,11 +1,11 @@
 """One slide of `hlss tile`, whichever process does it."""
 
 import time
-from enum import StrEnum
 from pathlib import Path
 
 from hlss.errors import Unreadable
 from hlss.jobs.claims import claimed
+from hlss.jobs.hands import Busy, Outcome
 from hlss.jobs.tile_cut import cut
 from hlss.jobs.tile_folder import TileFolder
 from hlss.jobs.tile_recipe import TileRecipe
@@ -15,23 +15,14 @@ from hlss.slides.base import Slide
 from hlss.slides.opening import open_slide
 
 
-class Outcome(StrEnum):
-    """What became of a slide: cut here; done by another; being cut by another; has a problem, which is noted."""
-
-    CUT = "cut"
-    ALREADY = "already"
-    BUSY = "busy"
-    PROBLEM = "problem"
-
-
-def tile_one(folder: TileFolder, root: Path, recipe: TileRecipe, began: float, slide: SlideFile) -> Outcome:
+def tile_one(folder: TileFolder, root: Path, recipe: TileRecipe, began: float, slide: SlideFile) -> Outcome | Busy:
     """Cut a slide and say so last, unless another process does or did.
 
     began: of the whole work, by the folder's clock: a problem noted since is not met again.
     """
     with claimed(folder.claims / slide.name) as mine:
         if not mine:
-            return Outcome.BUSY
+            return Busy()
         if folder.is_done(slide):
             return Outcome.ALREADY
         if folder.problem_since(slide, began):
@@ -42,7 +33,7 @@ def tile_one(folder: TileFolder, root: Path, recipe: TileRecipe, began: float, s
         except Unreadable as error:
             folder.note_problem(slide, error.reason)
             return Outcome.PROBLEM
-        return Outcome.CUT
+        return Outcome.DONE
 
 
 def _cut_and_write(folder: TileFolder, root: Path, recipe: TileRecipe, slide: SlideFile) -> None:
