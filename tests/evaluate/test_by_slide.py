@@ -38,13 +38,11 @@ class Colours(ImageEncoder):
         return pixels.mean(dim=(2, 3)) * self.weight
 
 
-def without(
-    cohort: Cohort, unreadable: tuple[int, ...] = ()
-) -> Callable[[Iterable[np.ndarray], int], Iterator[SeenTiles]]:
+def without(cohort: Cohort, unreadable: tuple[int, ...] = ()) -> Callable[[Iterable[np.ndarray]], Iterator[SeenTiles]]:
     """What is seen of a cohort of which some tiles cannot be read."""
 
-    def seen(chunks: Iterable[np.ndarray], n: int) -> Iterator[SeenTiles]:
-        for rows, pixels, _ in seen_tiles(cohort, chunks, n, 8):
+    def seen(chunks: Iterable[np.ndarray]) -> Iterator[SeenTiles]:
+        for rows, pixels, _ in seen_tiles(cohort, chunks, 1, 8):
             kept = [place for place, row in enumerate(rows.tolist()) if row not in unreadable]
             torn = {f"tile {row}": "it is torn" for row in rows.tolist() if row in unreadable}
             yield SeenTiles(rows[kept], pixels[kept], torn)
@@ -59,7 +57,7 @@ def write(
     torn: dict[str, str] = {}
     for side, cohort in sides.items():
         group = [work for work in works if work.side == side]
-        for found in slide_features(Lanes(encoder, CPU), group, 8, without(cohort, unreadable), 3):
+        for found in slide_features(Lanes(encoder, CPU), group, without(cohort, unreadable), 3):
             torn |= found.unreadable
             if len(found.rows):
                 write_slide(found, cohort, Identities(cohort, side))
@@ -107,12 +105,12 @@ def test_no_batch_holds_tiles_of_two_slides_and_slides_are_asked_for_as_needed(s
             asked.append(work.slide)
             yield work
 
-    given = slide_features(Lanes(encoder, CPU), one_by_one(), 12, without(cohort), 3, passed.append)
+    given = slide_features(Lanes(encoder, CPU), one_by_one(), without(cohort), 3, passed.append)
     first = next(given)
     assert asked == [work.slide for work in works[:2]]  # the one that is done, and the one that is being read
     ended = [first, *given]
     assert [one.work for one in ended] == works
-    assert encoder.together == passed == [3, 1] * 6
+    assert encoder.together == passed == [2, 2] * 6
     assert all(np.array_equal(one.rows, one.work.rows) for one in ended)
 
 
@@ -149,7 +147,7 @@ def test_of_a_slide_of_which_nothing_can_be_read_nothing_comes_but_why(sides: di
     encoder, cohort = Colours(), sides["train"]
     works = [work for work in works_of(sides, Path("s"), encoder) if work.side == "train"]
     torn = (0, 1, 2, 3, 8, 9, 10, 21)
-    found = list(slide_features(Lanes(encoder, CPU), works, 12, without(cohort, torn), 3))
+    found = list(slide_features(Lanes(encoder, CPU), works, without(cohort, torn), 3))
     assert [(len(one.rows), len(one.features), len(one.unreadable)) for one in found] == [
         (0, 0, 4),
         (4, 4, 0),

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from embedding_by_many import contents, embedded, write_run
 
 SMALL = {
     "name": "small",
@@ -54,3 +55,17 @@ def hlss(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory: pytest.TempPathFactory, write_experiment: Callable[..., Path]) -> Path:
+    """A run on slides of several sizes, to be embedded by many."""
+    return write_run(tmp_path_factory.mktemp("trained"), write_experiment)
+
+
+@pytest.fixture(scope="session")
+def alone(run: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """What one process leaves of it that nobody disturbs."""
+    folder = tmp_path_factory.mktemp("alone") / "here"
+    embedded(run, folder, cores=4)
+    return contents(folder)

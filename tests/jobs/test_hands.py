@@ -1,6 +1,5 @@
 """Who does what: cores and GPUs go round, busy items are waited for, and it is said how far the work is."""
 
-import os
 from collections.abc import Generator, Sequence
 from pathlib import Path
 
@@ -12,19 +11,6 @@ from hlss.jobs import hands
 from hlss.jobs.claims import claimed
 from hlss.jobs.embed_process import device_of
 from hlss.jobs.hands import Busy, Hands, Progress, in_shard, settled
-from hlss.jobs.spread import Failed, spread, worker_number
-
-
-def number(item: int) -> int:
-    if item == 1:
-        os._exit(1)
-    return worker_number()
-
-
-def test_workers_are_numbered_and_one_that_follows_a_dead_one_has_its_number():
-    found = list(spread(number, [1, 1, 2, 3], 2))
-    assert all(isinstance(result, Failed) == (item == 1) for item, result in found)
-    assert {result for item, result in found if item > 1} == {0, 1}
 
 
 def test_gpus_are_taken_in_turn(monkeypatch: pytest.MonkeyPatch):

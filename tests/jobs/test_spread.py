@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hlss.errors import Unreadable, UserError
-from hlss.jobs.spread import Failed, spread
+from hlss.jobs.spread import Failed, spread, worker_number
 
 
 def work(item: int) -> int:
@@ -54,6 +54,18 @@ def test_items_go_to_whoever_is_free_and_none_to_more_processes_than_items() -> 
     assert len({process for _, process in found}) == 2
     assert list(spread(work, [], 2)) == []
     assert list(spread(slow, [0.0], 2)) == [(0.0, os.getpid())]
+
+
+def number(item: int) -> int:
+    if item == 1:
+        os._exit(1)
+    return worker_number()
+
+
+def test_workers_are_numbered_and_one_that_follows_a_dead_one_has_its_number():
+    found = list(spread(number, [1, 1, 2, 3], 2))
+    assert all(isinstance(result, Failed) == (item == 1) for item, result in found)
+    assert {result for item, result in found if item > 1} == {0, 1}
 
 
 def test_left_early_no_process_stays() -> None:

@@ -106,7 +106,7 @@ def seen_tiles(
     drawn: "DrawnView | None" = None,
 ) -> Iterator[SeenTiles]:
     """As `tiles`, an item for each chunk of rows. Chunks are asked for as they are needed, a few ahead; n_chunks: about
-    how many will come.
+    how many will come, on which it hangs whether workers are worth their start.
     """
     if cohort.holds_features:
         yield from (SeenTiles(chunk, torch.from_numpy(cohort.features(chunk)), {}) for chunk in chunks)

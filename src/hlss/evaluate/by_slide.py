@@ -23,7 +23,7 @@ from hlss.evaluate.slide_files import read_slide
 from hlss.files import digest, replacing
 
 Part = tuple[Float32[ndarray, "n d"], Mapping[str, ndarray]]
-Chunks = Callable[[Iterable[Rows], int], Iterator[SeenTiles]]
+Stream = Callable[[Iterable[Rows]], Iterator[SeenTiles]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,10 +35,6 @@ class SlideWork:
     rows: Rows
     path: Path
     key: str
-
-    def n_batches(self, batch: int) -> int:
-        """So many, for no batch holds tiles of two slides."""
-        return ceil(len(self.rows) / batch)
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,27 +50,27 @@ class SlideFeatures:
 def slide_features(
     lanes: Lanes,
     works: Iterable[SlideWork],
-    n_batches: int,
-    stream: Chunks,
+    stream: Stream,
     batch: int,
     passed: Callable[[int], None] = lambda _: None,
 ) -> Generator[SlideFeatures, None, None]:
-    """Features of slides of one cohort in turn, in batches of at most so many tiles of one slide each: they are the
-    same whatever else is embedded.
+    """Features of slides of one cohort in turn, in even batches of at most so many tiles of one slide each: they are
+    the same whatever else is embedded.
 
-    works: asked for as they are needed, a few ahead; n_batches: about how many they make; stream: what is seen of the
-    rows it is given, chunk by chunk; passed: told of tiles as they come through.
+    works: asked for as they are needed, a few ahead; stream: what is seen of the rows it is given, chunk by chunk;
+    passed: told of tiles as they come through.
     """
     asked = deque[tuple[SlideWork, bool]]()
 
     def chunks() -> Iterator[Rows]:
         for work in works:
-            for start in range(0, len(work.rows), batch):
-                asked.append((work, start + batch >= len(work.rows)))
-                yield work.rows[start : start + batch]
+            parts = np.array_split(work.rows, ceil(len(work.rows) / batch))
+            for number, part in enumerate(parts, start=1):
+                asked.append((work, number == len(parts)))
+                yield part
 
     rows, parts, unreadable = list[ndarray](), list[ndarray](), dict[str, str]()
-    for seen, features in lanes.features(stream(chunks(), n_batches)):
+    for seen, features in lanes.features(stream(chunks())):
         work, ends = asked.popleft()
         rows.append(seen.rows)
         parts.append(features)

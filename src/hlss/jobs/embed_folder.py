@@ -14,7 +14,7 @@ from hlss.errors import UserError
 from hlss.evaluate.by_slide import SlideWork
 from hlss.evaluate.slide_files import stored_key
 from hlss.files import write_json
-from hlss.jobs.notes import Record, note, said_since, sweep_begun
+from hlss.jobs.notes import Record, begun_in, note, said_since, sweep_begun
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,14 @@ class SlideFolder:
         """Whether it was noted at `earliest` (of a file's clock) or later."""
         return said_since(self._problem(work), {"key": work.key}, earliest)
 
+    def begun(self) -> frozenset[str]:
+        """Slides, by the names of their files, of which something half-written lies there. To be asked once: a folder
+        of many slides takes long to search.
+        """
+        return frozenset(Path(name).stem for name in begun_in(self.path) | begun_in(self.path / "problems"))
+
     def sweep(self, work: SlideWork) -> None:
-        """Remove what a killed process left of this slide under temporary names: for who has claimed it."""
+        """Remove what a killed process left half-written of this slide: for who has claimed it."""
         sweep_begun((work.path, self._problem(work)))
 
     def _problem(self, work: SlideWork) -> Path:

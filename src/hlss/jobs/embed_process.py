@@ -92,6 +92,7 @@ def _opened(asked: SlideEmbedder) -> Opened:
         drawn=recipe.drawn,
         loaders=0,  # what Ray and `spread` start has no processes of its own
         note=Problems(recipe.run, EMBEDDING).tiles,
+        begun=asked.folder.begun(),
     )
 
 

@@ -113,6 +113,7 @@ def _outcomes(
         drawn=job.recipe.drawn,
         loaders=job.recipe.experiment.loader.workers,
         note=job.problems.tiles,
+        begun=job.folder.begun(),
     )
     return embedded(opened, works, progress.begun)
 
@@ -122,6 +123,7 @@ def _note_failure(folder: SlideFolder, slide: SlideWork, failed: Failed) -> None
     if failed.error is not None:
         raise failed.error
     with claimed(folder.claim(slide)):  # takes the claim of the dead away
+        folder.sweep(slide)
         folder.note_problem(slide, failed.reason, {})
 
 

@@ -34,7 +34,7 @@ class Opened:
 
     drawn: the view, where it is not the tiles as they are; loaders: processes that read tiles for this one; note: where
     to say what cannot be read, before a file says that its slide is done; began: when the work began, by the folder's
-    clock: a problem noted since is not met again.
+    clock: a problem noted since is not met again; begun: slides of which killed processes left something.
     """
 
     lanes: Lanes
@@ -44,6 +44,7 @@ class Opened:
     drawn: DrawnView | None
     loaders: int
     note: Callable[[Mapping[str, str]], None]
+    begun: frozenset[str]
 
     @property
     def batch(self) -> int:
@@ -61,14 +62,14 @@ def embedded(opened: Opened, works: Sequence[SlideWork], passed: Callable[[int],
 
 def _of_side(opened: Opened, side: str, works: Sequence[SlideWork], passed: Callable[[int], None]) -> Ends:
     cohort, identities = opened.sides[side], Identities(opened.sides[side], side)
+    n_full = sum(len(work.rows) for work in works) // EMBED_BATCH  # batches as large as any: small ones start no loader
 
-    def stream(chunks: Iterable[Rows], n: int) -> Iterator[SeenTiles]:
-        return seen_tiles(cohort, chunks, n, opened.lanes.encoder.input_px, opened.loaders, opened.drawn)
+    def stream(chunks: Iterable[Rows]) -> Iterator[SeenTiles]:
+        return seen_tiles(cohort, chunks, n_full, opened.lanes.encoder.input_px, opened.loaders, opened.drawn)
 
-    n = sum(work.n_batches(opened.batch) for work in works)
-    with _Claims(opened.folder, opened.began) as claims:
+    with _Claims(opened) as claims:
         mine = claims.taken(works)
-        with closing(slide_features(opened.lanes, mine, n, stream, opened.batch, passed)) as found:
+        with closing(slide_features(opened.lanes, mine, stream, opened.batch, passed)) as found:
             for one in found:
                 yield from claims.left()
                 end = _written(opened, one, cohort, identities)
@@ -92,8 +93,8 @@ def _written(opened: Opened, found: SlideFeatures, cohort: Cohort, identities: I
 class _Claims:
     """Claims of slides, each taken as it is asked for and held until its file is written."""
 
-    def __init__(self, folder: SlideFolder, began: float) -> None:
-        self._folder, self._began = folder, began
+    def __init__(self, opened: Opened) -> None:
+        self._folder, self._began, self._begun = opened.folder, opened.began, opened.begun
         self._held: dict[SlideWork, ExitStack] = {}
         self._left: list[tuple[SlideWork, SlideEnd | Busy]] = []
 
@@ -112,7 +113,8 @@ class _Claims:
             self._held[work] = claim
             end = self._end(work) if mine else Busy()
             if end is None:
-                self._folder.sweep(work)
+                if work.path.stem in self._begun:
+                    self._folder.sweep(work)
                 yield work
             else:
                 self.release(work)

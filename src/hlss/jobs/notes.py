@@ -43,6 +43,11 @@ def sweep_begun(paths: Iterable[Path]) -> None:
             left.unlink(missing_ok=True)
 
 
+def begun_in(folder: Path) -> set[str]:
+    """Names of the files there of which something lies under temporary names."""
+    return {left.name[1:].rsplit(".", 2)[0] for left in folder.glob(".*.*.tmp")}
+
+
 def sweep_old(folder: Path, age_s: float = 3600.0) -> None:
     """Remove what was left so of files that several processes may write at once, so long ago that none is at it."""
     for left in folder.glob(".*.tmp"):

@@ -13,6 +13,7 @@ from hlss.evaluate.by_slide import tower_hash
 from hlss.experiment import Experiment
 from hlss.files import digest, replacing
 from hlss.jobs.claims import awaited
+from hlss.jobs.notes import sweep_begun
 from hlss.jobs.setup import Data, Say, batch_norms, build_encoder, refuse_misfit, renew_norms
 from hlss.train.checkpoint import MIDWAY, Checkpoints
 
@@ -60,6 +61,7 @@ def _shared(encoder: ImageEncoder, experiment: Experiment, train: Cohort, kept: 
     statistics = {f"{name}.{kind}": value for name, norm in norms.items() for kind, value in norm.named_buffers()}
     with awaited(kept / "claims" / ".norms"):
         if not path.exists():
+            sweep_begun([path])
             renew_norms(encoder, experiment, train)
             with replacing(path) as temporary:
                 temporary.write_bytes(serialised(statistics))
