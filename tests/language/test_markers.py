@@ -89,7 +89,9 @@ def test_a_shared_sentence_is_refused_whatever_its_punctuation(write, bank):
     found = read_bank(bank)
     value = tree()
     refuse_shared(read_markers(write(value)), found)
-    value["classes"]["class_b"]["marker 1"][3] = found.slide[2].descriptions[1].upper().replace(" ", "  ") + "!"
+    value["classes"]["class_b"]["marker 1"][3] = (
+        found.level("slide")[2].descriptions[1].upper().replace(" ", "  ") + "!"
+    )
     with pytest.raises(UserError, match=r"markers test: class_b / marker 1: bank .* shares a sentence .*description 2"):
         refuse_shared(read_markers(write(value)), found)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
 import yaml
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
 from hlss.config import Part, validate
 from hlss.encoders.base import TextEncoder
@@ -16,6 +16,7 @@ from hlss.files import digest
 from hlss.types import LEVELS, Level
 
 DESCRIPTIONS = 4
+GENERIC = "generic"
 
 Text = Annotated[str, StringConstraints(strict=True, strip_whitespace=True, min_length=1)]
 Status = Literal["unreviewed", "approved"]
@@ -31,30 +32,45 @@ class Characteristic(Part):
 
 
 class Place(NamedTuple):
-    """Where a text stands: level, name of the characteristic, and which description (None: the name itself)."""
+    """Where a text stands: level (None: the list for all of them), name of the characteristic, and which description
+    (None: the name itself).
+    """
 
-    level: Level
+    level: Level | None
     name: str
     number: int | None
 
     def __str__(self) -> str:
         what = "" if self.number is None else f", description {self.number + 1}"
-        return f"{self.level} / {self.name}{what}"
+        return f"{self.level or GENERIC} / {self.name}{what}"
 
 
 class DescriptionBank(Part):
-    """A bank for one kind of image. provenance: who drafted it, how; status is derived from its characteristics."""
+    """A bank for one kind of image: characteristics by level, or one list for all levels (generic, as in Table 5).
+    provenance: who drafted it, how; status is derived from its characteristics.
+    """
 
     title: Text
     domain: Text
     provenance: Text
-    patch: tuple[Characteristic, ...] = Field(min_length=1)
-    slide: tuple[Characteristic, ...] = Field(min_length=1)
-    patient: tuple[Characteristic, ...] = Field(min_length=1)
+    patch: tuple[Characteristic, ...] = ()
+    slide: tuple[Characteristic, ...] = ()
+    patient: tuple[Characteristic, ...] = ()
+    generic: tuple[Characteristic, ...] = ()
+
+    @model_validator(mode="after")
+    def _levels_or_one_list(self) -> "DescriptionBank":
+        filled = [level for level in LEVELS if getattr(self, level)]
+        if self.generic and filled:
+            raise ValueError(f"{GENERIC} stands for all levels: leave out {', '.join(filled)}, or {GENERIC}")
+        if not self.generic and len(filled) < len(LEVELS):
+            lacking = [level for level in LEVELS if level not in filled]
+            raise ValueError(" and ".join(f"`{level}`" for level in lacking) + " is missing: it needs a characteristic")
+        return self
 
     def level(self, level: Level) -> tuple[Characteristic, ...]:
         """Characteristics of a level, in the order of the rows of its text matrix."""
-        found: tuple[Characteristic, ...] = getattr(self, level)
+        found: tuple[Characteristic, ...] = self.generic or getattr(self, level)
         return found
 
     def names(self, level: Level) -> list[str]:
@@ -73,21 +89,26 @@ class DescriptionBank(Part):
     @property
     def status(self) -> Status:
         """`approved` where every characteristic is."""
-        every = [characteristic for level in LEVELS for characteristic in self.level(level)]
-        return "approved" if all(c.status == "approved" for c in every) else "unreviewed"
+        return "approved" if all(one.status == "approved" for _, one in self.characteristics()) else "unreviewed"
 
     @property
     def fingerprint(self) -> str:
         """Short hash of names and descriptions and where they stand; not of provenance, status or comments."""
         return digest([[level, self.names(level), self.texts(level)] for level in LEVELS])
 
+    def characteristics(self) -> Iterator[tuple[Level | None, Characteristic]]:
+        """Each once, with its level (None: of the list for all levels)."""
+        levels: tuple[Level | None, ...] = (None,) if self.generic else LEVELS
+        for level in levels:
+            for characteristic in self.generic if level is None else self.level(level):
+                yield level, characteristic
+
     def places(self) -> Iterator[tuple[Place, str]]:
         """Every name and description with its place."""
-        for level in LEVELS:
-            for characteristic in self.level(level):
-                yield Place(level, characteristic.name, None), characteristic.name
-                for number, text in enumerate(characteristic.descriptions):
-                    yield Place(level, characteristic.name, number), text
+        for level, characteristic in self.characteristics():
+            yield Place(level, characteristic.name, None), characteristic.name
+            for number, text in enumerate(characteristic.descriptions):
+                yield Place(level, characteristic.name, number), text
 
 
 def read_bank(name_or_path: str | Path) -> DescriptionBank:
