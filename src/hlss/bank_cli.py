@@ -1,13 +1,13 @@
-"""The commands `hlss bank …`: banks drafted, checked and compared."""
+"""The commands `hlss bank …`: banks checked, compared and reviewed."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from hlss.types import Level
 
-bank_app = typer.Typer(help="Description banks: check, compare, look.", no_args_is_help=True, rich_markup_mode=None)
+bank_app = typer.Typer(help="Description banks: check, compare, review.", no_args_is_help=True, rich_markup_mode=None)
 Bank = Annotated[str, typer.Argument(help="A shipped bank's name, or the path of a .yaml file.")]
 DIFFERENT = 1  # exit code
 
@@ -80,3 +80,61 @@ def encode(
     from hlss.jobs.bank import encode_bank
 
     typer.echo(f"Output: {encode_bank(bank, text, cache, typer.echo)}")
+
+
+@bank_app.command(epilog="Example: hlss bank review general_he --reviewer 'A. Smith' --out review")
+def review(
+    bank: Bank,
+    reviewer: Annotated[str, typer.Option(help="Name that signs the decisions.")],
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 8411,
+    out: Annotated[Path, typer.Option(help="Folder of the log, decisions.jsonl.")] = Path("review"),
+) -> None:
+    """Review a bank in the browser, on this machine only; every decision is on the disk before it is shown."""
+    from hlss.language.bank import read_bank
+    from hlss.language.review.review import Review
+    from hlss.studio.review.server import serve
+
+    found = Review(read_bank(bank), out / "decisions.jsonl", reviewer)
+    serve(found, port, lambda line: print(line, flush=True))
+
+
+@bank_app.command(epilog="Example: hlss bank freeze bank.yaml --log review/decisions.jsonl --out bank-2.yaml")
+def freeze(
+    bank: Annotated[str, typer.Argument(help="The bank that was reviewed.")],
+    log: Annotated[Path, typer.Option(exists=True, help="Its decisions.jsonl.")],
+    out: Annotated[Path, typer.Option(help="YAML file of the new version.")],
+    partial: Annotated[
+        Literal["refuse", "keep", "drop"],
+        typer.Option(help="What becomes of the undecided: keep as unreviewed, or drop."),
+    ] = "refuse",
+) -> None:
+    """Write the next version of a reviewed bank, signed: approved texts stay, rejected ones go."""
+    from hlss.language.bank import read_bank
+    from hlss.language.bank_files import write_bank
+    from hlss.language.review.freeze import freeze
+    from hlss.language.review.log import ReviewLog
+    from hlss.language.review.state import fold
+
+    drafted = read_bank(bank)
+    frozen = freeze(drafted, fold(drafted, ReviewLog(log, drafted.fingerprint).read()), partial)
+    write_bank(out, frozen)
+    typer.echo(f"Output: {out}: version {frozen.version}, {frozen.status}, fingerprint {frozen.fingerprint}")
+
+
+@bank_app.command(epilog="Example: hlss bank agreement bank.yaml --log review/decisions.jsonl 'A. Smith' 'B. Jones'")
+def agreement(
+    bank: Annotated[str, typer.Argument(help="The bank that was reviewed.")],
+    first: Annotated[str, typer.Argument(help="A reviewer.")],
+    second: Annotated[str, typer.Argument(help="Another.")],
+    log: Annotated[Path, typer.Option(exists=True, help="Its decisions.jsonl.")],
+) -> None:
+    """Cohen's kappa of two reviewers' verdicts: approved, edited or rejected."""
+    from hlss.language.bank import read_bank
+    from hlss.language.review.agreement import agreement
+    from hlss.language.review.log import ReviewLog
+    from hlss.language.review.state import fold
+
+    drafted = read_bank(bank)
+    found = agreement(fold(drafted, ReviewLog(log, drafted.fingerprint).read()), first, second)
+    kappa = "undefined" if found.kappa is None else f"{found.kappa:.3f}"
+    typer.echo(f"{found.both} judged by both, {found.same} alike, kappa {kappa}")

@@ -75,7 +75,7 @@ def _train(experiment: Experiment, folder: RunFolder, say: Say) -> None:
         data_hash=data.cohort.fingerprint,
         bank_fingerprint=None if texts is None else texts.fingerprint,
         bank_status=None if texts is None else texts.bank.status,
-        notices=list(objective.notices),
+        notices=[*(() if texts is None else texts.notices), *objective.notices],
         steps=steps,
         precision="bf16" if bf16 else "fp32",
         processes=fabric.world_size,

@@ -29,6 +29,7 @@ class Characteristic(Part):
     descriptions: tuple[Text, ...] = Field(min_length=DESCRIPTIONS, max_length=DESCRIPTIONS)
     status: Status = "unreviewed"
     reviewer: Text | None = None
+    comment: Text | None = None
 
 
 class Place(NamedTuple):
@@ -47,12 +48,15 @@ class Place(NamedTuple):
 
 class DescriptionBank(Part):
     """A bank for one kind of image: characteristics by level, or one list for all levels (generic, as in Table 5).
-    provenance: who drafted it, how; status is derived from its characteristics.
+    provenance: who drafted it, how; status is derived from its characteristics. version, sign_off: of
+    a bank that was reviewed, which number it has and who stands behind it.
     """
 
     title: Text
     domain: Text
     provenance: Text
+    version: int = Field(default=1, ge=1)
+    sign_off: Text | None = None
     patch: tuple[Characteristic, ...] = ()
     slide: tuple[Characteristic, ...] = ()
     patient: tuple[Characteristic, ...] = ()

@@ -1,0 +1,1 @@
+"""Web apps, served to this machine only."""
