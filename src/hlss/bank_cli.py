@@ -1,4 +1,4 @@
-"""The commands `hlss bank …`: banks checked, compared and reviewed."""
+"""The commands `hlss bank …`: banks drafted, checked, compared and reviewed."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -7,9 +7,46 @@ import typer
 
 from hlss.types import Level
 
-bank_app = typer.Typer(help="Description banks: check, compare, review.", no_args_is_help=True, rich_markup_mode=None)
+bank_app = typer.Typer(
+    help="Description banks: draft, check, compare, review.", no_args_is_help=True, rich_markup_mode=None
+)
 Bank = Annotated[str, typer.Argument(help="A shipped bank's name, or the path of a .yaml file.")]
 DIFFERENT = 1  # exit code
+
+
+@bank_app.command(
+    epilog="Example: hlss bank draft card.yaml --out bank.yaml --base-url http://localhost:8000/v1 --model qwen --yes"
+)
+def draft(
+    card: Annotated[Path, typer.Argument(help="Domain card, a YAML file.")],
+    out: Annotated[Path, typer.Option(help="Bank to write; the transcript goes beside it.")],
+    base_url: Annotated[str, typer.Option(help="OpenAI-compatible server, as in http://localhost:8000/v1.")],
+    model: Annotated[str, typer.Option(help="Name of the model there.")],
+    key_env: Annotated[str | None, typer.Option(help="Variable of the environment that holds the API key.")] = None,
+    per_level: Annotated[int, typer.Option(min=1, max=1024, help="Characteristics a level.")] = 128,
+    concurrency: Annotated[int, typer.Option(min=1, max=64, help="Requests at a time.")] = 4,
+    budget_tokens: Annotated[int | None, typer.Option(min=1, help="Tokens that may be used in all.")] = None,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds a request may take.")] = 120.0,
+    yes: Annotated[bool, typer.Option("--yes", help="Agree to the estimated cost.")] = False,
+    replay: Annotated[bool, typer.Option("--replay", help="From the transcript only, without network.")] = False,
+) -> None:
+    """Draft a bank by a language model. Started again with the same command, it asks only what was not answered."""
+    from hlss.jobs.bank_draft import draft as run
+    from hlss.language.draft.client import Server
+
+    server = Server(base_url=base_url, model=model, timeout_s=timeout)
+    made = run(
+        card,
+        out,
+        server,
+        key_env=key_env,
+        per_level=per_level,
+        concurrency=concurrency,
+        budget=budget_tokens,
+        yes=yes,
+        replay=replay,
+    )
+    typer.echo(f"Output: {made}")
 
 
 @bank_app.command(epilog="Example: hlss bank lint my_bank.yaml --text tiny")
