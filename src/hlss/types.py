@@ -1,11 +1,15 @@
 """The few facts that cross rooms: frozen dataclasses with their shapes as types."""
 
+from __future__ import annotations  # the levels are known everywhere, and loading torch takes seconds
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from jaxtyping import Float, Int, UInt8
-from torch import Tensor
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int, UInt8
+    from torch import Tensor
 
 
 class Level(StrEnum):
