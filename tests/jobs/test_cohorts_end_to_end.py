@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from commands import hlss
 from gdc_folder import TILES, gdc_folder
 
-from hlss.cli import main
 from hlss.cohorts.phantom import PhantomSpec
 from hlss.cohorts.write.hdf5 import write_hdf5s
 from hlss.cohorts.write.opensrh import write_opensrh
@@ -21,13 +21,6 @@ from hlss.train.run_folder import read_log
 
 Settings = dict[str, Any]
 RANDOM = {"kind": "random", "test": 0.34}
-
-
-def hlss(*arguments: object) -> None:
-    """A command, which must end with code 0."""
-    with pytest.raises(SystemExit) as ended:
-        main([str(argument) for argument in arguments])
-    assert not ended.value.code
 
 
 def silent(done: int, of: int) -> None:

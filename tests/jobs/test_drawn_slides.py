@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import tifffile
 import yaml
+from commands import hlss
 
-from hlss.cli import main
 from hlss.cohorts.base import Cohort
 from hlss.cohorts.phantom import PhantomSpec
 from hlss.cohorts.slides import SlidesSpec
@@ -147,13 +147,6 @@ def test_drawn_slides_are_found_in_a_folder_and_told_apart(written: dict[str, Pa
     with (written["drawn"] / "manifest.csv").open() as drawn, (written["pyramid"] / "manifest.csv").open() as stored:
         rows = list(csv.DictReader(drawn))
         assert rows == [{**row, "path": row["path"].replace(".tiff", ".phantom")} for row in csv.DictReader(stored)]
-
-
-def hlss(*arguments: object) -> None:
-    """A command, which must end with code 0."""
-    with pytest.raises(SystemExit) as ended:
-        main([str(argument) for argument in arguments])
-    assert not ended.value.code
 
 
 def test_written_cut_and_trained_on_by_commands(tmp_path: Path) -> None:

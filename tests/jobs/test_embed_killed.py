@@ -13,24 +13,14 @@ from contextlib import chdir
 from pathlib import Path
 
 import pytest
+from commands import killed
 from embedding_by_many import SLIDES, TABLE, TILES, contents, embedded, started
 
 from hlss.cli import main
 from hlss.embedding_table import EmbeddingTable
 from hlss.jobs.embed import embed_run
 
-
-def killed(run: Path, folder: Path, when: float | str, *more: str) -> None:
-    """Kill -9 it, some seconds after its first claim or as soon as a file of that pattern is there."""
-    process = started(run, folder, *more)
-    deadline = time.monotonic() + 120
-    pattern = when if isinstance(when, str) else "slides/claims/*"
-    while process.poll() is None and not list(folder.glob(pattern)):
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
-    time.sleep(0 if isinstance(when, str) else when)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+CLAIM = "slides/claims/*"  # its first sign
 
 
 def refuse_halves(folder: Path, alone: dict[str, bytes]) -> None:
@@ -44,7 +34,7 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(
     run: Path, alone: dict[str, bytes], tmp_path: Path, when: str
 ):
     folder = tmp_path / "here"
-    killed(run, folder, when)
+    killed(started(run, folder), folder, when, CLAIM)
     refuse_halves(folder, alone)
     embedded(run, folder)
     assert contents(folder) == alone
@@ -55,7 +45,7 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(
 def test_killed_again_and_again_with_workers_that_outlive_it(run: Path, alone: dict[str, bytes], tmp_path: Path):
     folder, moments = tmp_path / "here", random.Random(0)
     for _ in range(5):
-        killed(run, folder, moments.uniform(0, 1.0), "--workers", "2")
+        killed(started(run, folder, "--workers", "2"), folder, moments.uniform(0, 1.0), CLAIM)
         refuse_halves(folder, alone)
     embedded(run, folder)
     assert contents(folder) == alone

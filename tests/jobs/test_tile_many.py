@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import small_slides
+from commands import killed
 from typer.testing import CliRunner
 
 from hlss.cli import app
@@ -22,6 +23,7 @@ from hlss.jobs.tile import tile_slides
 
 N = 6
 SETTINGS = ("mpp=4", "tile_px=32")
+RECIPE = "recipe.json"  # its first sign
 HAS_RAY = importlib.util.find_spec("ray") is not None
 
 
@@ -119,19 +121,6 @@ def test_eight_processes_on_one_folder_do_each_slide_once(
     assert contents(tmp_path / "out") == alone
 
 
-def killed(slides: Path, out: Path, when: float | str, *more: str) -> None:
-    """Kill -9 it and its workers, some seconds after its first sign or as soon as a file of that pattern is there."""
-    process = started(slides, out, *more)
-    deadline = time.monotonic() + 120
-    pattern = when if isinstance(when, str) else "recipe.json"
-    while process.poll() is None and not list(out.glob(pattern)):
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-    time.sleep(0 if isinstance(when, str) else when)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-
-
 def refuse_halves(out: Path, alone: dict[str, bytes]) -> None:
     """Whatever has its final name is whole, and a slide that is said to be done has all its files."""
     for name, data in contents(out).items():
@@ -147,7 +136,7 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(
     slides: Path, alone: dict[str, bytes], tmp_path: Path, when: str
 ) -> None:
     out = tmp_path / "out"
-    killed(slides, out, when)
+    killed(started(slides, out), out, when, RECIPE)
     refuse_halves(out, alone)
     tile_slides(slides, out, SETTINGS, say=lambda _: None)
     assert contents(out) == alone
@@ -157,7 +146,7 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(
 def test_killed_again_and_again_with_its_workers(slides: Path, alone: dict[str, bytes], tmp_path: Path) -> None:
     out, moments = tmp_path / "out", random.Random(0)
     for _ in range(8):
-        killed(slides, out, moments.uniform(0, 1.5), "--workers", "2")
+        killed(started(slides, out, "--workers", "2"), out, moments.uniform(0, 1.5), RECIPE)
         refuse_halves(out, alone)
     tile_slides(slides, out, SETTINGS, say=lambda _: None)
     assert contents(out) == alone
