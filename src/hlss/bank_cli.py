@@ -146,15 +146,9 @@ def freeze(
     ] = "refuse",
 ) -> None:
     """Write the next version of a reviewed bank, signed: approved texts stay, rejected ones go."""
-    from hlss.language.bank import read_bank
-    from hlss.language.bank_files import write_bank
-    from hlss.language.review.freeze import freeze
-    from hlss.language.review.log import ReviewLog
-    from hlss.language.review.state import fold
+    from hlss.jobs.bank_review import freeze_bank
 
-    drafted = read_bank(bank)
-    frozen = freeze(drafted, fold(drafted, ReviewLog(log, drafted.fingerprint).read()), partial)
-    write_bank(out, frozen)
+    frozen = freeze_bank(bank, log, out, partial)
     typer.echo(f"Output: {out}: version {frozen.version}, {frozen.status}, fingerprint {frozen.fingerprint}")
 
 
@@ -166,12 +160,8 @@ def agreement(
     log: Annotated[Path, typer.Option(exists=True, help="Its decisions.jsonl.")],
 ) -> None:
     """Cohen's kappa of two reviewers' verdicts: approved, edited or rejected."""
-    from hlss.language.bank import read_bank
-    from hlss.language.review.agreement import agreement
-    from hlss.language.review.log import ReviewLog
-    from hlss.language.review.state import fold
+    from hlss.jobs.bank_review import agreement_of
 
-    drafted = read_bank(bank)
-    found = agreement(fold(drafted, ReviewLog(log, drafted.fingerprint).read()), first, second)
+    found = agreement_of(bank, log, first, second)
     kappa = "undefined" if found.kappa is None else f"{found.kappa:.3f}"
     typer.echo(f"{found.both} judged by both, {found.same} alike, kappa {kappa}")

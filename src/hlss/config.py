@@ -70,17 +70,22 @@ def settings_hash(settings: Part, exclude: set[str] = frozenset()) -> str:  # ty
     return digest(settings.model_dump(mode="json", exclude=exclude))
 
 
+def read_yaml(path: Path, what: str) -> Any:
+    """What a YAML file holds. what: to call it in a message. Raises UserError where it cannot be read or is no YAML."""
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read {what}: {error}", where=path, fix="Check the path.") from error
+    except yaml.YAMLError as error:
+        raise UserError(f"not valid YAML: {error}", where=path) from error
+
+
 def read_tree(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     """The settings of a YAML file laid over those of its bases. seen: files that lead to it, none of them again."""
     path = Path(path)
     if path.resolve() in seen:
         raise UserError("`base:` leads in a circle", where=path, fix="Let one of the files stand on its own.")
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read settings: {error}", where=path, fix="Check the path.") from error
-    except yaml.YAMLError as error:
-        raise UserError(f"not valid YAML: {error}", where=path) from error
+    tree = read_yaml(path, "settings")
     if not isinstance(tree, dict):
         raise UserError("settings must be a mapping (`key: value` lines)", where=path)
     bases = tree.pop("base", None)

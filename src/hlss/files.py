@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from hlss.errors import UserError
 
@@ -46,6 +46,18 @@ def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON (NaN refused), atomically."""
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def append_line(file: BinaryIO, line: str) -> None:
+    """Write a line at the end of an open file; it is on the disk when this returns."""
+    file.write(line.encode("utf-8", "replace") + b"\n")
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def whole_lines(content: bytes) -> bytes:
+    """What of a file of lines was written whole: a half line at its end is what a killed process left."""
+    return content[: content.rfind(b"\n") + 1]
 
 
 def digest(value: Any, length: int = 12) -> str:

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 import torch
+from torch import library as operators
 
 import hlss.encoders.torchvision_guard as guard
 
@@ -18,7 +19,7 @@ def test_torchvision_imports_and_a_second_time_too():
 
 def test_nothing_is_declared_where_torch_has_cuda(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(torch.version, "cuda", "12.8")
-    monkeypatch.setattr(torch.library, "define", lambda *args: pytest.fail("declared an operator"))
+    monkeypatch.setattr(operators, "define", lambda *args: pytest.fail("declared an operator"))
     assert not guard.guard_needed()
     guard.guard_torchvision()
 
@@ -27,7 +28,7 @@ def test_missing_operators_are_declared_once(monkeypatch: pytest.MonkeyPatch):
     declared: list[str] = []
     monkeypatch.setattr(guard, "guard_needed", lambda: True)
     monkeypatch.setattr(guard, "_declared", lambda name: f"torchvision::{name}" in declared)
-    monkeypatch.setattr(torch.library, "define", lambda name, schema: declared.append(name))
+    monkeypatch.setattr(operators, "define", lambda name, schema: declared.append(name))
     guard.guard_torchvision()
     guard.guard_torchvision()
     assert declared == ["torchvision::nms", "torchvision::qnms"]

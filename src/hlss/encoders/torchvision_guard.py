@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 import torch
+from torch import library as operators
 
 _SCHEMAS = {
     "nms": "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
@@ -30,7 +31,7 @@ def guard_torchvision() -> None:
         return
     for name, schema in _SCHEMAS.items():
         if not _declared(name):
-            torch.library.define(f"torchvision::{name}", schema)
+            operators.define(f"torchvision::{name}", schema)
 
 
 def import_guarded(module: str) -> ModuleType:

@@ -10,7 +10,7 @@ from hlss.config import Part
 from hlss.encoders.base import TextEncoder
 from hlss.errors import UserError
 from hlss.files import write_json
-from hlss.language.bank import DescriptionBank, check_tokens, read_bank
+from hlss.language.bank import check_tokens, read_bank, refuse_repeats
 from hlss.language.bank_files import write_bank
 from hlss.language.compare import diff, merged
 from hlss.language.encode import encode
@@ -66,20 +66,20 @@ def merge(first: str, second: str, out: Path) -> Path:
     if out.exists():
         raise UserError("it is there already", where=out, fix="Name another file.")
     whole = merged(read_bank(first), read_bank(second))
-    _refuse_repeats(whole, out)
+    refuse_repeats(whole, out)
+    write_bank(out, whole)
     return out
 
 
 def encode_bank(name: str, text: str, cache: Path, say: Callable[[str], None]) -> Path:
     """Make a bank's text matrices by a tower, where trainings with this `cache` look for them. Raises UserError."""
     bank, tower = read_bank(name), text_tower(text)
-    check_tokens(bank, tower)
+    longest = check_tokens(bank, tower)
     folder = cache / "texts"
     rows = encode({level: bank.texts(level) for level in LEVELS}, tower, folder)
     for level, matrix in rows.items():
         say(f"{level}: {matrix.shape[0]} characteristics × {matrix.shape[1]}")
-    counts = tower.token_counts([one for place, one in bank.places() if place.number is not None])
-    say(f"longest description: {max(counts)} of {tower.context} tokens")
+    say(f"longest description: {longest} of {tower.context} tokens")
     return folder
 
 
@@ -88,14 +88,3 @@ def text_tower(name: str) -> TextEncoder:
     spec: Part = TEXTS[name](name=name)  # type: ignore[call-arg]
     tower: TextEncoder = spec.build()  # type: ignore[attr-defined]
     return tower
-
-
-def _refuse_repeats(bank: DescriptionBank, out: Path) -> None:
-    """Write it, unless reading it again would be refused."""
-    draft = out.with_name(f".{out.stem}.draft.yaml")
-    try:
-        write_bank(draft, bank)
-        read_bank(draft)
-        draft.replace(out)
-    finally:
-        draft.unlink(missing_ok=True)

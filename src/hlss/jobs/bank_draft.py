@@ -4,11 +4,13 @@ import datetime
 import os
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hlss.errors import UserError
 from hlss.files import digest
+from hlss.jobs.setup import now_and_then
 from hlss.language.bank import DescriptionBank
 from hlss.language.bank_files import write_bank
 from hlss.language.draft.asker import Asker, Say
@@ -38,7 +40,7 @@ def draft(
     Raises UserError for a bad card, a missing key, cost nobody agreed to, a server that cannot be used, a level that
     got nothing.
     """
-    card, say = read_card(card_path), _progress()
+    card, say = read_card(card_path), _timed()
     host, key = server.host, None if replay else _key(key_env)
     expected = estimate(per_level)
     if not replay:
@@ -58,8 +60,9 @@ def draft(
     client: Client | None = None
     try:
         client = None if replay else Client(server, key)
+        told = partial(now_and_then, say, units="requests")
         asker = Asker(transcript, client, server.model, budget, say)
-        drafting = Drafting(card.model_dump(mode="json"), per_level, asker, concurrency, say)
+        drafting = Drafting(card.model_dump(mode="json"), per_level, asker, concurrency, say, told)
         drafting.run()
         write_bank(out, _bank(card, drafting, transcript))
     finally:
@@ -98,18 +101,6 @@ def _key(name: str | None) -> str | None:
     return os.environ[name]
 
 
-def _progress() -> Say:
+def _timed() -> Say:
     began = time.monotonic()
-
-    def say(line: str) -> None:
-        head, _, counts = line.rpartition(": ")
-        done, of, total = counts.partition(" of ")
-        left = ""
-        if of and done.isdigit() and total.isdigit() and head and 0 < int(done) < int(total):
-            at = stage.setdefault(head, time.monotonic())
-            if int(done) > 1:
-                left = f", {(time.monotonic() - at) / (int(done) - 1) * (int(total) - int(done)):.0f} s left"
-        print(f"[{time.monotonic() - began:.0f} s] {line}{left}", file=sys.stderr)
-
-    stage: dict[str, float] = {}
-    return say
+    return lambda line: print(f"[{time.monotonic() - began:.0f} s] {line}", file=sys.stderr)

@@ -4,10 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
-import yaml
 from pydantic import Field
 
-from hlss.config import Part, read_settings, validate
+from hlss.config import Part, read_settings, read_yaml, validate
 from hlss.encoders.base import aligned
 from hlss.encoders.specs import TextSpec
 from hlss.errors import UserError
@@ -27,13 +26,7 @@ class PromptFile(Part):
 
 def read_prompts(path: Path) -> dict[str, list[str]]:
     """Sentences of each class. Raises UserError where the file is missing or holds anything else."""
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read prompts: {error}", where=path, fix="Check the path.") from error
-    except yaml.YAMLError as error:
-        raise UserError(f"not valid YAML: {error}", where=path) from error
-    found = validate({"prompts": tree}, PromptFile, where=path)
+    found = validate({"prompts": read_yaml(path, "prompts")}, PromptFile, where=path)
     return {name: list(sentences) for name, sentences in found.prompts.items()}
 
 

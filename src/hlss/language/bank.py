@@ -6,10 +6,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
-import yaml
 from pydantic import Field, StringConstraints, model_validator
 
-from hlss.config import Part, validate
+from hlss.config import Part, read_yaml, validate
 from hlss.encoders.base import TextEncoder
 from hlss.errors import UserError
 from hlss.files import digest
@@ -122,22 +121,17 @@ def read_bank(name_or_path: str | Path) -> DescriptionBank:
     or a sentence within or across levels, or has not four descriptions each.
     """
     path = _path(name_or_path)
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read the bank: {error}", where=path, fix="Check the path.") from error
-    except yaml.YAMLError as error:
-        raise UserError(f"not valid YAML: {error}", where=path) from error
-    bank = validate(tree, DescriptionBank, where=path)
-    _refuse_duplicates(bank, path)
+    bank = validate(read_yaml(path, "the bank"), DescriptionBank, where=path)
+    refuse_repeats(bank, path)
     return bank
 
 
-def check_tokens(bank: DescriptionBank, encoder: TextEncoder) -> None:
-    """Raise UserError for the first descriptions that are longer than the text tower reads: never cut in silence."""
-    places = [(place, text) for place, text in bank.places() if place.number is not None]
-    counts = encoder.token_counts([text for _, text in places])
-    long = [(place, count) for (place, _), count in zip(places, counts, strict=True) if count > encoder.context]
+def check_tokens(bank: DescriptionBank, encoder: TextEncoder) -> int:
+    """How many tokens the longest description has. Raises UserError for the first of those that are longer than the
+    text tower reads: never cut in silence.
+    """
+    counted = token_counts(bank, encoder)
+    long = [(place, count) for place, _, count in counted if count > encoder.context]
     if long:
         place, count = long[0]
         raise UserError(
@@ -145,6 +139,25 @@ def check_tokens(bank: DescriptionBank, encoder: TextEncoder) -> None:
             where=f"bank {bank.title}: {place}",
             fix="Shorten them.",
         )
+    return max(count for _, _, count in counted)
+
+
+def refuse_repeats(bank: DescriptionBank, path: Path) -> None:
+    """Raise UserError for the first name or sentence that stands twice, within or across levels."""
+    seen: dict[tuple[bool, str], Place] = {}
+    for place, text in bank.places():
+        key = (place.number is None, normalised(text))
+        if key in seen:
+            kind = "name" if place.number is None else "sentence"
+            raise UserError(f"{kind} {text!r} stands twice: {seen[key]} and {place}", where=path, fix="Reword one.")
+        seen[key] = place
+
+
+def token_counts(bank: DescriptionBank, encoder: TextEncoder) -> list[tuple[Place, str, int]]:
+    """Every description with its place and how many tokens the text tower makes of it."""
+    places = [(place, text) for place, text in bank.places() if place.number is not None]
+    counts = encoder.token_counts([text for _, text in places])
+    return [(place, text, count) for (place, text), count in zip(places, counts, strict=True)]
 
 
 def shipped_banks() -> list[str]:
@@ -169,13 +182,3 @@ def _path(name_or_path: str | Path) -> Path:
         return _folder() / f"{name_or_path}.yaml"
     known = ", ".join(shipped_banks())
     raise UserError(f"unknown bank {str(name_or_path)!r}", fix=f"Known: {known}; or give the path of a .yaml file.")
-
-
-def _refuse_duplicates(bank: DescriptionBank, path: Path) -> None:
-    seen: dict[tuple[bool, str], Place] = {}
-    for place, text in bank.places():
-        key = (place.number is None, normalised(text))
-        if key in seen:
-            kind = "name" if place.number is None else "sentence"
-            raise UserError(f"{kind} {text!r} stands twice: {seen[key]} and {place}", where=path, fix="Reword one.")
-        seen[key] = place

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from hlss.errors import UserError
-from hlss.language.bank import Characteristic, DescriptionBank, normalised
+from hlss.language.bank import GENERIC, Characteristic, DescriptionBank, normalised
 
 Key = tuple[str, str]  # level and normalised name
 
@@ -32,7 +32,7 @@ def merged(first: DescriptionBank, second: DescriptionBank) -> DescriptionBank:
     """The characteristics of both, those of the first before; what stands in both alike, stands once.
 
     Raises UserError for a characteristic that the two describe in other words, and where one has levels and the other
-    one list for all of them. Sentences that stand at two places are refused when the bank is read.
+    one list for all of them. Names and sentences that stand at two places are left to `refuse_repeats`.
     """
     if bool(first.generic) != bool(second.generic):
         raise UserError(
@@ -54,4 +54,4 @@ def merged(first: DescriptionBank, second: DescriptionBank) -> DescriptionBank:
 
 
 def _by_key(bank: DescriptionBank) -> dict[Key, Characteristic]:
-    return {(str(level or "generic"), normalised(one.name)): one for level, one in bank.characteristics()}
+    return {(str(level or GENERIC), normalised(one.name)): one for level, one in bank.characteristics()}

@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-import yaml
 from pydantic import Field
 
-from hlss.config import Part, validate
-from hlss.errors import UserError
+from hlss.config import Part, read_yaml, validate
 from hlss.language.bank import Text
 
 
@@ -28,10 +26,4 @@ class Card(Part):
 
 def read_card(path: Path) -> Card:
     """Raises UserError, naming file and field, where the card is missing, no YAML or does not fit."""
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read the card: {error}", where=path, fix="Check the path.") from error
-    except yaml.YAMLError as error:
-        raise UserError(f"not valid YAML: {error}", where=path) from error
-    return validate(tree, Card, where=path)
+    return validate(read_yaml(path, "the card"), Card, where=path)

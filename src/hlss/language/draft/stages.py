@@ -10,30 +10,42 @@ from hlss.language.draft.asker import Asker, Say
 from hlss.language.draft.budget import BATCH, ROUND, SLACK
 from hlss.language.draft.prompts import messages
 from hlss.language.draft.schema import Candidate, Candidates, Check, Descriptions, Verdicts, plain
+from hlss.language.lint.form import MOST_IN_NAME
 from hlss.language.wording import content_words, overlap
 from hlss.types import LEVELS, Level
 
 PASSES = 3  # over all stages, for what pruning and checking took away
 IDLE = 2  # rounds with nothing new, after which a level is left as it is
 
-
+Progress = Callable[[int, int], None]
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
 
 
 class Item(NamedTuple):
-    """A candidate at its level."""
+    """A candidate at its level. name, gist: their content words."""
 
     level: Level
     candidate: Candidate
+    name: frozenset[str]
+    gist: frozenset[str]
 
 
 class Drafting:
     """State of a draft. kept: by level, what came through all stages."""
 
-    def __init__(self, card: Mapping[str, object], per_level: int, asker: Asker, concurrency: int, say: Say) -> None:
+    def __init__(
+        self,
+        card: Mapping[str, object],
+        per_level: int,
+        asker: Asker,
+        concurrency: int,
+        say: Say,
+        progress: Callable[[str], Progress],
+    ) -> None:
+        """progress: for the name of a stage, what is to be told of its requests, done and in all."""
         self._card, self._per_level, self._asker, self._say = card, per_level, asker, say
-        self._concurrency = concurrency
+        self._concurrency, self._progress = concurrency, progress
         self._seen: list[Item] = []
         self._sentences: set[str] = set()
         self._round = 0
@@ -48,13 +60,13 @@ class Drafting:
             self._complete(self._pruned(new))
 
     def _map(self, what: str, work: Callable[[ItemT], ResultT], items: Iterable[ItemT]) -> list[ResultT]:
-        todo = list(items)
+        todo, told = list(items), self._progress(what)
         pool = ThreadPoolExecutor(self._concurrency)
         try:
             results = []
             for number, result in enumerate(pool.map(work, todo), 1):
                 results.append(result)
-                self._say(f"{what}: {number} of {len(todo)}")
+                told(number, len(todo))
             return results
         finally:
             pool.shutdown(cancel_futures=True)
@@ -68,24 +80,23 @@ class Drafting:
             count = min(ROUND, want - len(found))
             asked = messages("candidates", level, self._data(known=known), count=count, round=self._round)
             answer = self._asker.ask("candidates", asked, Candidates)
-            new = [Item(level, c) for c in (answer.candidates if answer else []) if self._new(level, c)][:count]
+            new = [item for c in (answer.candidates if answer else []) if (item := self._new(level, c))][:count]
             found += new
             idle = 0 if new else idle + 1
             self._say(f"candidates, {level}: {len(found)} of {want}")
         return found
 
-    def _new(self, level: Level, candidate: Candidate) -> bool:
-        """Whether it is usable, and no copy at this or another level; then it counts as seen."""
-        if plain(candidate.name) or plain(candidate.gist) or len(candidate.name.split()) > 6:
-            return False
-        name, gist = content_words(candidate.name), content_words(candidate.gist)
-        for item in self._seen:
-            other = item.candidate
-            same = name == content_words(other.name) or normalised(candidate.gist) == normalised(other.gist)
-            if same or overlap(gist, content_words(other.gist)).near_copy:
-                return False
-        self._seen.append(Item(level, candidate))
-        return True
+    def _new(self, level: Level, candidate: Candidate) -> Item | None:
+        """If it is usable, and no copy at this or another level; then it counts as seen."""
+        if plain(candidate.name) or plain(candidate.gist) or len(candidate.name.split()) > MOST_IN_NAME:
+            return None
+        item = Item(level, candidate, content_words(candidate.name), content_words(candidate.gist))
+        for other in self._seen:
+            same = item.name == other.name or normalised(candidate.gist) == normalised(other.candidate.gist)
+            if same or overlap(item.gist, other.gist).near_copy:
+                return None
+        self._seen.append(item)
+        return item
 
     def _pruned(self, items: list[Item]) -> list[Item]:
         by_level = [[item for item in items if item.level == level] for level in LEVELS]

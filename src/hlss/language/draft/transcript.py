@@ -2,7 +2,6 @@
 
 import fcntl
 import json
-import os
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from hlss.config import Part
 from hlss.errors import UserError
-from hlss.files import digest
+from hlss.files import append_line, digest, whole_lines
 
 
 class Answer(Part):
@@ -82,14 +81,12 @@ class Transcript:
             ) from error
 
     def _append(self, line: Mapping[str, Any]) -> None:
-        self._file.write(json.dumps(line, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        append_line(self._file, json.dumps(line, ensure_ascii=False))
 
     def _read(self, start: Mapping[str, Any], replay: bool) -> dict[str, Any]:
         self._file.seek(0)
         raw = self._file.read()
-        whole = raw[: raw.rfind(b"\n") + 1]
+        whole = whole_lines(raw)
         if len(whole) < len(raw) and not replay:
             self._file.truncate(len(whole))
         lines = [self._line(number, line) for number, line in enumerate(whole.splitlines(), 1)]

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from hlss.encoders.base import TextEncoder
-from hlss.language.bank import DESCRIPTIONS, DescriptionBank
+from hlss.language.bank import DESCRIPTIONS, DescriptionBank, token_counts
 from hlss.language.lint.findings import Finding, Findings, Severity
 
 CLOSER_THAN = 0.99  # of pairs of descriptions that are meant to say the same
@@ -18,12 +18,12 @@ def by_tower(bank: DescriptionBank, encoder: TextEncoder) -> Findings:
     """Rules tokens (error), too_near and apart (warnings), by the tower's own measure of the bank: cosines of
     descriptions of one characteristic say what it takes for the same.
     """
-    places = [(place, text) for place, text in bank.places() if place.number is not None]
-    for (place, text), count in zip(places, encoder.token_counts([text for _, text in places]), strict=True):
+    counted = token_counts(bank, encoder)
+    for place, text, count in counted:
         if count > encoder.context:
             yield Finding("tokens", Severity.ERROR, place, text, f"{count} tokens, the tower reads {encoder.context}")
-    cosines = _cosines([text for _, text in places], encoder)
-    of = np.arange(len(places)) // DESCRIPTIONS
+    cosines = _cosines([text for _, text, _ in counted], encoder)
+    of = np.arange(len(counted)) // DESCRIPTIONS
     siblings, itself = of[:, None] == of, np.eye(len(of), dtype=bool)
     alike, others = cosines[siblings & ~itself], cosines[~siblings]
     if not len(others):
@@ -31,10 +31,10 @@ def by_tower(bank: DescriptionBank, encoder: TextEncoder) -> Findings:
     near, far = float(np.quantile(alike, CLOSER_THAN)), float(np.quantile(others, FARTHER_THAN))
     own = np.where(siblings & ~itself, cosines, 0).sum(axis=1) / (DESCRIPTIONS - 1)
     cosines[siblings] = -1
-    for row, (place, text) in enumerate(places):
+    for row, (place, text, _) in enumerate(counted):
         nearest = int(cosines[row].argmax())
         if cosines[row, nearest] > near:
-            reason = f"cosine {cosines[row, nearest]:.3f} with {places[nearest][1]!r} of {places[nearest][0]}"
+            reason = f"cosine {cosines[row, nearest]:.3f} with {counted[nearest][1]!r} of {counted[nearest][0]}"
             yield Finding("too_near", Severity.WARNING, place, text, reason)
         if own[row] < far:
             reason = f"cosine {own[row]:.3f} with its three siblings, {far:.3f} is that of any two"

@@ -2,13 +2,12 @@
 
 import fcntl
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
 
 from hlss.config import validate
 from hlss.errors import UserError
+from hlss.files import append_line, whole_lines
 from hlss.language.review.entries import Entry
 
 
@@ -39,9 +38,11 @@ class ReviewLog:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a+b") as file:
                 fcntl.flock(file, fcntl.LOCK_EX)
-                whole = _whole(file)
+                file.seek(0)
+                whole = whole_lines(file.read())
                 entry = made(self._parsed(whole))
-                _write(file, len(whole), entry)
+                file.truncate(len(whole))
+                append_line(file, entry.model_dump_json(exclude_none=True))
         except OSError as error:
             fix = "Mend that; every decision up to here is kept."
             raise UserError(f"cannot write the log: {error.strerror}", where=self.path, fix=fix) from error
@@ -52,8 +53,7 @@ class ReviewLog:
         return self.path.stat().st_size if self.path.exists() else 0
 
     def _parsed(self, content: bytes) -> list[Entry]:
-        whole = content[: content.rfind(b"\n") + 1]
-        return [self._entry(line, number) for number, line in enumerate(whole.splitlines(), 1)]
+        return [self._entry(line, number) for number, line in enumerate(whole_lines(content).splitlines(), 1)]
 
     def _entry(self, line: bytes, number: int) -> Entry:
         where = f"{self.path}, line {number}"
@@ -69,16 +69,3 @@ class ReviewLog:
                 fix="Give the bank that was reviewed, or another folder for --out.",
             )
         return entry
-
-
-def _whole(file: BinaryIO) -> bytes:
-    file.seek(0)
-    content = file.read()
-    return content[: content.rfind(b"\n") + 1]
-
-
-def _write(file: BinaryIO, end: int, entry: Entry) -> None:
-    file.truncate(end)
-    file.write(entry.model_dump_json(exclude_none=True).encode() + b"\n")
-    file.flush()
-    os.fsync(file.fileno())

@@ -22,7 +22,7 @@ class Page:
         self.findings = findings  # (level, name) → what the linter says of it
         self.review, self.level, self.at, self.filter = review, Level.PATCH, 0, ""
         self.seen: Item | None = None
-        self.size = review.log.size()
+        self.size = 0
 
     def build(self) -> None:
         """Lay out the page."""
@@ -36,6 +36,7 @@ class Page:
         ui.timer(1.0, self._poll)
 
     def _body(self) -> None:
+        self.size = self.review.log.size()  # before it is read: what comes meanwhile is seen at the next look
         state = self.review.state()
         self._progress(state)
         items = [item for item in state.level(self.level) if self.filter in item.wording.name.casefold()]
@@ -185,7 +186,6 @@ class Page:
     def _poll(self) -> None:
         """Show what other tabs and reviewers did."""
         if self.review.log.size() != self.size:
-            self.size = self.review.log.size()
             self.body.refresh()
 
 
