@@ -2,7 +2,7 @@
 
 import pytest
 
-from hlss.config import Part, read_settings
+from hlss.config import Part, read_settings, read_yaml
 from hlss.errors import UserError
 
 
@@ -70,3 +70,18 @@ def test_misfits_name_file_and_field(tmp_path, text, says):
 def test_bad_overrides_are_named(tmp_path, override):
     with pytest.raises(UserError):
         read_settings(written(tmp_path, "x.yaml", "count: 1\n"), Outer, [override])
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a: &x [1]\nb: *x\n", r"aliases .* are not read"),
+        ("[" * 100_000, "too many lists in lists"),
+        ("# " + "x" * (16 << 20), "larger than 16 MiB"),
+    ],
+    ids=["aliases", "depth", "size"],
+)
+def test_a_file_that_would_cost_far_more_than_it_says_is_refused(tmp_path, text, told):
+    (tmp_path / "bomb.yaml").write_text(text)
+    with pytest.raises(UserError, match=told):
+        read_yaml(tmp_path / "bomb.yaml", "the bank")

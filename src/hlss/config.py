@@ -34,6 +34,7 @@ def choice(registry: Registry) -> Any:
 
 
 PartT = TypeVar("PartT", bound=Part)
+MAX_BYTES = 16 << 20
 
 
 def read_settings(path: Path, model: type[PartT], overrides: Iterable[str] = ()) -> PartT:
@@ -71,13 +72,29 @@ def settings_hash(settings: Part, exclude: set[str] = frozenset()) -> str:  # ty
 
 
 def read_yaml(path: Path, what: str) -> Any:
-    """What a YAML file holds. what: to call it in a message. Raises UserError where it cannot be read or is no YAML."""
+    """What a YAML file holds. what: to call it in a message. Raises UserError where it cannot be read or is no YAML,
+    and for files that would cost far more than they say: huge ones, deep ones, and those that point to themselves.
+    """
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        if path.stat().st_size > MAX_BYTES:
+            raise UserError(f"{what} is larger than {MAX_BYTES >> 20} MiB", where=path, fix="Give a smaller file.")
+        return yaml.load(path.read_text(encoding="utf-8"), _WithoutAliases)
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read {what}: {error}", where=path, fix="Check the path.") from error
     except yaml.YAMLError as error:
         raise UserError(f"not valid YAML: {error}", where=path) from error
+    except RecursionError as error:
+        raise UserError("not valid YAML here: too many lists in lists", where=path, fix="Write it flat.") from error
+
+
+class _WithoutAliases(yaml.SafeLoader):
+    """A few lines with aliases of aliases stand for more than any memory holds."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.composer.ComposerError(None, None, "aliases (*name) are not read; write the text itself", mark)
+        return super().compose_node(parent, index)
 
 
 def read_tree(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """The linter against sentences whose faults are known, and rule by rule."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ from hlss.language.bank import DescriptionBank, read_bank
 from hlss.language.lint.findings import Report
 from hlss.language.lint.lint import lint_bank
 
-SET = yaml.safe_load((Path(__file__).parent / "lint_set.yaml").read_text(encoding="utf-8"))
+SETS = sorted((Path(__file__).parent / "lint_sets").glob("*.yaml"))
 PLAIN = [
     (
         "round nuclei",
@@ -55,25 +54,64 @@ def one(sentence: str) -> Report:
     return lint_bank(bank_of((name, [sentence, *texts[1:]]), *rest))
 
 
-def bad() -> Iterator[tuple[str, str]]:
-    for rule, sentences in SET["bad"].items():
-        for sentence in sentences:
-            yield rule, sentence
-
-
 def test_nothing_is_said_of_a_plain_bank() -> None:
     assert lint_bank(bank_of(*PLAIN)).findings == ()
 
 
-def test_bad_sentences_are_caught_and_good_ones_let_through() -> None:
-    missed = [sentence for rule, sentence in bad() if rule not in one(sentence).counts()]
-    alarms = [sentence for sentence in SET["good"] if one(sentence).findings]
-    n_bad, n_good = len(list(bad())), len(SET["good"])
-    print(f"caught {n_bad - len(missed)} of {n_bad} bad sentences, false alarms {len(alarms)} of {n_good} good ones")
+@pytest.mark.parametrize("path", SETS, ids=lambda path: path.stem)
+def test_bad_sentences_are_caught_and_good_ones_let_through(path: Path) -> None:
+    known = yaml.safe_load(path.read_text(encoding="utf-8"))
+    bad = [(rule, sentence) for rule, sentences in known["bad"].items() for sentence in sentences]
+    missed = [sentence for _, sentence in bad if not one(sentence).findings]
+    named = sum(rule in one(sentence).counts() for rule, sentence in bad)
+    alarms = [sentence for sentence in known["good"] if one(sentence).findings]
+    n_bad, n_good = len(bad), len(known["good"])
+    print(
+        f"{path.stem}: caught {n_bad - len(missed)} of {n_bad} bad sentences ({named} by the rule that is meant), "
+        f"false alarms {len(alarms)} of {n_good} good ones"
+    )
     assert n_bad >= 60
     assert n_good >= 100
     assert len(missed) <= 0.05 * n_bad, missed
     assert len(alarms) <= 0.05 * n_good, alarms
+
+
+@pytest.mark.parametrize(
+    ("sentence", "rule"),
+    [
+        ("Cells that aren't cohesive fill the lumen", "negation"),
+        ("Keratin-free islands of small cells", "negation"),
+        ("Sheets of keratin-positive cells fill it", "non_visual"),
+        ("Spindle cells with FLI1 in their nuclei", "symbol"),
+        ("Sheets of p63 labelled basal cells", "symbol"),
+        ("Description 2: round nuclei fill the field", "leftover"),
+        ("Pink whorls of a leiomyoma fill the field", "diagnosis"),
+        ("Hyperchromatc nuclei fill the field", "spelling"),
+    ],
+)
+def test_a_fault_is_named_by_its_rule(sentence: str, rule: str) -> None:
+    assert set(one(sentence).counts()) == {rule}
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Type II cells line the airspace",
+        "Hürthle cells and Gandy-Gamna bodies fill it",
+        "Colour of the tumour centre is grey",
+        "Colors at the center of the tumor are gray",
+        "Organised fibrils look like storiform stroma",
+        "H&E tints of the sex cord cells are pale",
+        "Unheardofly glimmering xyzzyx cells fill the field",
+    ],
+)
+def test_what_only_looks_like_a_fault_is_let_through(sentence: str) -> None:
+    assert one(sentence).findings == ()
+
+
+def test_a_misspelt_word_is_named_with_the_one_that_is_meant() -> None:
+    (found,) = one("Mulitnucleated giant cells fill the field").findings
+    assert found.reason == "'mulitnucleated': is 'multinucleated' meant?"
 
 
 @pytest.mark.parametrize("level", ["patch", "slide"])
@@ -101,7 +139,7 @@ def test_names_of_the_same_words_are_the_same() -> None:
 
 
 class Tower:
-    """Reads six words; places a text by its first letter, near all others but for those with `z`."""
+    """Reads six words; places a text by its first letter, near all others."""
 
     context, family, fingerprint = 6, None, "test"
 
@@ -113,19 +151,19 @@ class Tower:
         for row, text in enumerate(texts):
             rows[row, ord(text[0].lower()) - ord("a")] = 1
             rows[row, 26 + len(text) % 3] = 0.1
-            rows[row, 29] = 0 if text[0] == "z" else 0.5
+            rows[row, 29] = 0.5
         return torch.from_numpy(rows)
 
 
 def test_a_tower_tells_what_it_cannot_read_or_tell_apart() -> None:
     rows = [
         ("apples", ["a one", "a three", "a seven", "a five words and one too many"]),
-        ("boats", ["b one", "b three", "b seven", "z stands apart"]),
+        ("boats", ["b one", "b three", "b seven", "a strayed here"]),
         ("cats", ["c one", "c three", "c seven", "c eleven"]),
     ]
     report = lint_bank(bank_of(*rows), Tower())  # type: ignore[arg-type]
     assert [one.text for one in report.findings if one.rule == "tokens"] == ["a five words and one too many"]
-    assert "z stands apart" in [one.text for one in report.findings if one.rule == "apart"]
+    assert "a strayed here" in [one.text for one in report.findings if one.rule == "apart"]
     assert "c one" not in [one.text for one in report.findings if one.rule in ("apart", "too_near")]
 
 

@@ -6,7 +6,7 @@ from hlss.language.bank import DescriptionBank
 from hlss.language.lint.findings import Finding, Findings, Severity
 
 FEWEST_WORDS, MOST_WORDS, MOST_IN_NAME = 4, 24, 6
-_ODD = re.compile(r"[^\w\s,;:'’()/+%µ.²³×–-]|[{}\[\]<>]|https?:|_")
+_ODD = re.compile(r"[^\w\s,;:'’()/+&%µ.²³×–-]|[{}\[\]<>]|https?:|_")
 _SENTENCES = re.compile(r"[.!?;]\s+\S|\n")
 
 

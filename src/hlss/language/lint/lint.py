@@ -7,10 +7,11 @@ from hlss.language.bank import DescriptionBank
 from hlss.language.lint.findings import Findings, Report, Severity
 from hlss.language.lint.form import by_form
 from hlss.language.lint.repeats import by_repeats
+from hlss.language.lint.spelling import by_spelling
 from hlss.language.lint.tower import by_tower
 from hlss.language.lint.wordlists import by_words
 
-RULES: tuple[Callable[[DescriptionBank], Findings], ...] = (by_words, by_form, by_repeats)
+RULES: tuple[Callable[[DescriptionBank], Findings], ...] = (by_words, by_form, by_spelling, by_repeats)
 
 
 def lint_bank(bank: DescriptionBank, encoder: TextEncoder | None = None) -> Report:
