@@ -228,3 +228,10 @@ def test_settings_round_trip_and_are_frozen():
     assert EvaluateSpec.model_validate(spec.model_dump(mode="json")) == spec
     with pytest.raises(ValidationError):
         spec.seed = 1  # type: ignore[misc]
+
+
+def test_encoders_of_a_bank_that_nobody_stands_behind_are_named(cohort_table):
+    trained = {"m": {"bank_status": "unreviewed"}, "n": {"bank_status": "approved"}, "start": {}}
+    tables = [table for name, of in trained.items() for table in three_folds(cohort_table, 0.1, method=name, **of)]
+    (found,) = [notice for notice in evaluate(tables, SMALL).notices if "bank" in notice]
+    assert found == "trained with an unreviewed bank, which no pathologist has verified: m"

@@ -58,6 +58,9 @@ def test_train_embed_evaluate_and_say_where_the_output_lies(experiment, hlss, tm
     provenance = json.loads((tmp_path / "run" / "provenance.json").read_text())
     assert provenance["config_hash"] == found["tables"][0]["config_hash"]
     assert {"code_version", "hardware", "bank_fingerprint", "data_hash"} <= set(provenance)
+    assert [table.get("bank_status") for table in found["tables"]] == [None, "unreviewed"]
+    assert "trained with an unreviewed bank, which no pathologist has verified: small · last" in found["notices"]
+    assert "trained with an unreviewed bank" in " ".join(result.output.split())
     again = hlss("train", experiment)
     assert "nothing to do" in again.stderr
     assert again.returncode == 0

@@ -103,6 +103,7 @@ def evaluation_of(
     said = [notice for runs in scored.values() for folds in runs.values() for fold in folds for notice in fold.notices]
     said += [notice for run in every for predicted in run.values() for notice in predicted.notices]
     said += _unmatched(scored, references)
+    said += _unreviewed(tables)
     if spec.by_site:
         said.append("by site: patches of every side are asked; an encoder trained on some of them has seen them")
     return Evaluation(
@@ -189,6 +190,12 @@ def _unmatched(methods: Scored, references: Mapping[str, str | None]) -> list[st
         for method, reference in references.items()
         if reference is not None and patients[method] != patients[reference]
     ]
+
+
+def _unreviewed(tables: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Of encoders that were tied to a bank which nobody stands behind."""
+    found = dict.fromkeys(str(one.get("method")) for one in tables if one.get("bank_status") == "unreviewed")
+    return [f"trained with an unreviewed bank, which no pathologist has verified: {', '.join(found)}"] if found else []
 
 
 def _plain(value: Any) -> Any:

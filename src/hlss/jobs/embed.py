@@ -24,8 +24,9 @@ from hlss.jobs.provenance import provenance
 from hlss.jobs.setup import EMBED_BATCH, Data, Say, experiment_of, open_data
 from hlss.jobs.tower import Norms, tower_of
 from hlss.jobs.train import say_once
-from hlss.train.checkpoint import MIDWAY
+from hlss.train.checkpoint import MIDWAY, name_of
 from hlss.train.problems import Problems
+from hlss.train.run_folder import recorded
 
 
 def embed_run(
@@ -54,7 +55,8 @@ def embed_run(
     problems.images(data.cohort.problems)
     encoder, facts = tower_of(experiment, folder, checkpoint, data, norms, say, per_slide)
     name = checkpoint + ("" if norms is None else f"-norms-{norms}") + ("" if view is None else f"-view{view}")
-    made = _made(experiment, data.cohort, view, facts | {"method": f"{experiment.name} · {name}"})
+    facts |= {"method": f"{experiment.name} · {name}", **_bank_facts(folder, facts["checkpoint"])}
+    made = _made(experiment, data.cohort, view, facts)
     out = out or folder / "embeddings" / name
     if slides is None:
         unreadable = _at_once(experiment, data, encoder, view, made, out, say)
@@ -89,6 +91,12 @@ def _refuse_alone(per_slide: Path | None, hands: Hands, shard: str | None) -> No
     if per_slide is None and any(asked.values()):
         where = ", ".join(flag for flag, given in asked.items() if given)
         raise UserError("only slides with files of their own are shared out", where=where, fix="Add --per-slide DIR.")
+
+
+def _bank_facts(folder: Path, checkpoint: str) -> dict[str, Any]:
+    """The bank that a checkpoint was trained with; of the start, none."""
+    known = {} if checkpoint == name_of(0) else recorded(folder)
+    return {name: known[name] for name in ("bank_fingerprint", "bank_status") if known.get(name) is not None}
 
 
 def _made(experiment: Experiment, cohort: Cohort, view: int | None, facts: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """`hlss export encoder` and `hlss push`: a trained image tower as a folder, and that folder on the Hugging Face Hub."""
 
 import importlib
-import json
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from hlss.jobs.setup import Say, build_encoder, experiment_of, open_data
 from hlss.jobs.tower import tower_of
 from hlss.jobs.train import say_once
 from hlss.train.checkpoint import MIDWAY, Checkpoints
+from hlss.train.run_folder import recorded
 
 CARD_FILE = "README.md"
 _RECORDED = (
@@ -76,14 +76,11 @@ def _tower(experiment: Experiment, folder: Path, checkpoint: str, say: Say) -> t
 
 def _facts(experiment: Experiment, folder: Path) -> dict[str, Any]:
     """What is on record of the run that others may see: no path, no command, no name of a machine."""
-    try:
-        recorded = json.loads((folder / "provenance.json").read_text())
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot be read: {error!s:.200}", where=folder / "provenance.json") from error
+    made = recorded(folder)
     spec: EncoderSpec = experiment.encoder
     language = experiment.language if experiment.objective.needs_text else None
     return {
-        **{key: recorded[key] for key in _RECORDED if recorded.get(key) is not None},
+        **{key: made[key] for key in _RECORDED if made.get(key) is not None},
         "tower": " ".join(str(part) for part in (spec.name, getattr(spec, "architecture", None)) if part),  # type: ignore[attr-defined]
         "start": _start(spec),
         "cohort": experiment.cohort.name,

@@ -31,6 +31,11 @@ class State:
     best_score: float | None = None
 
 
+def name_of(step: int) -> str:
+    """Of the checkpoint of a step; of the start, step 0."""
+    return f"step-{step:08d}"
+
+
 class Checkpoints:
     """The folder of a run's checkpoints: `step-00000100` and so on, `best` and `start` found by name.
 
@@ -102,7 +107,7 @@ class Checkpoints:
         return _read_state(path)
 
     def _at(self, step: int) -> Path:
-        return self.folder / f"step-{step:08d}"
+        return self.folder / name_of(step)
 
     def _prune(self, state: State) -> None:
         steps = self.steps()

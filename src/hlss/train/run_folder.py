@@ -69,6 +69,15 @@ class RunFolder:
         write_json(path, {"config_hash": self.config_hash, **self.provenance})
 
 
+def recorded(folder: Path) -> dict[str, Any]:
+    """What made a run, as it wrote it down. Raises UserError where that cannot be read."""
+    path = Path(folder) / "provenance.json"
+    try:
+        return dict(json.loads(path.read_text()))
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot be read: {error!s:.200}", where=path) from error
+
+
 class Log:
     """Rows of numbers by step, as JSON lines and for TensorBoard. Rows after the step resumed from are cut."""
 
