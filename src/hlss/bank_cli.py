@@ -126,7 +126,10 @@ def review(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 8411,
     out: Annotated[Path, typer.Option(help="Folder of the log, decisions.jsonl.")] = Path("review"),
 ) -> None:
-    """Review a bank in the browser, on this machine only; every decision is on the disk before it is shown."""
+    """Review a bank in the browser, on this machine only; every decision is on the disk before it is shown.
+
+    Ctrl-C ends it.
+    """
     from hlss.language.bank import read_bank
     from hlss.language.review.review import Review
     from hlss.studio.review.server import serve

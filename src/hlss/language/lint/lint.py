@@ -11,7 +11,9 @@ from hlss.language.lint.spelling import by_spelling
 from hlss.language.lint.tower import by_tower
 from hlss.language.lint.wordlists import by_words
 
-RULES: tuple[Callable[[DescriptionBank], Findings], ...] = (by_words, by_form, by_spelling, by_repeats)
+Rule = Callable[[DescriptionBank], Findings]
+ALONE: tuple[Rule, ...] = (by_words, by_form, by_spelling)  # what they say of a text hangs on that text only
+RULES: tuple[Rule, ...] = (*ALONE, by_repeats)
 
 
 def lint_bank(bank: DescriptionBank, encoder: TextEncoder | None = None) -> Report:

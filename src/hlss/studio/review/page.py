@@ -1,201 +1,176 @@
-"""The page: one characteristic at a time. Texts of banks and logs are shown by `ui.label` only, so never as HTML."""
+"""The page: one characteristic at a time, worked through by keys."""
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from nicegui import ui
 
-from hlss.errors import UserError
-from hlss.language.review.entries import Wording
-from hlss.language.review.review import Outdated, Review
+from hlss.language.review.evidence import FindEvidence
+from hlss.language.review.review import Review
 from hlss.language.review.state import Item, State
-from hlss.language.wording import content_words, overlap
+from hlss.studio.review import aside, header
+from hlss.studio.review.card import card
+from hlss.studio.review.dialogs import Dialogs, answered
+from hlss.studio.review.findings import Findings
+from hlss.studio.review.parts import attempt, hint, warn
+from hlss.studio.review.view import Show, Shown, View
 from hlss.types import LEVELS, Level
 
-_KEYS = "j next · k previous · a approve · r reject · e edit · c comment · m move · u undo · / filter · ? help"
+_HERE = Path(__file__).parent
+_FOOT = (("j →", "next"), ("k ←", "previous"), ("n", "next undecided"), ("/", "filter"), ("?", "all keys"))
 
 
 class Page:
     """One tab. Everything shown comes from the log, which other tabs may have changed."""
 
-    def __init__(self, review: Review, findings: Mapping[tuple[str, str], Sequence[str]]) -> None:
-        self.findings = findings  # (level, name) → what the linter says of it
-        self.review, self.level, self.at, self.filter = review, Level.PATCH, 0, ""
-        self.seen: Item | None = None
-        self.size = 0
+    def __init__(self, review: Review, findings: Findings, evidence: FindEvidence | None = None) -> None:
+        self._review, self._findings, self._evidence = review, findings, evidence
+        self._view = View(review.who, findings.flagged)
+        self._size, self._shown = 0, Shown()  # of the log; the text on the screen
 
-    def build(self) -> None:
-        """Lay out the page."""
-        ui.keyboard(on_key=self._key)
-        with ui.column().classes("w-full max-w-6xl mx-auto p-6 gap-4"):
-            ui.label(self.review.bank.title).classes("text-2xl font-medium")
-            self.field = ui.input("Filter", on_change=self._filter).props('aria-label="Filter by name"')
-            self.body = ui.refreshable(self._body)
-            self.body()
-            ui.label(_KEYS).classes("text-sm opacity-70")
+    async def build(self) -> None:
+        """Lay out the page, at what the reviewer has to do next; then look for what they had typed and not saved."""
+        style, script = ((_HERE / f"page.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
+        ui.add_head_html(f"<style>{style}</style><script>{script}</script>")
+        ui.on("review_key", self._key)
+        first = self._view.next_undecided(self._look())
+        self._view.level, self._view.key = (first.wording.level, first.key) if first else (LEVELS[0], None)
+        with ui.element("div").classes("review"):
+            self._body = ui.refreshable(self._card_and_all)
+            self._top = ui.refreshable(self._head)
+            self._top()
+            with ui.element("div").classes("filters"):
+                self._field = ui.input(placeholder="Filter by name", on_change=self._named).classes("filter")
+                self._field.props('dense outlined clearable aria-label="Filter by name"')
+                self._shows = ui.refreshable(lambda: header.shows(self._view, self._show))
+                self._shows()
+            self._body()
+            with ui.element("div").classes("foot"):
+                for key, what in _FOOT:
+                    with ui.element("div"):
+                        hint(what, key)
+        self._dialogs = Dialogs(self._review, self._refresh)
         ui.timer(1.0, self._poll)
+        await ui.context.client.connected()
+        await self._to_draft()
 
-    def _body(self) -> None:
-        self.size = self.review.log.size()  # before it is read: what comes meanwhile is seen at the next look
-        state = self.review.state()
-        self._progress(state)
-        items = [item for item in state.level(self.level) if self.filter in item.wording.name.casefold()]
-        self.at = max(0, min(self.at, len(items) - 1))
-        self.seen = items[self.at] if items else None
-        if self.seen is None:
-            ui.label("Nothing here.")
+    def _look(self) -> State:
+        """The state as the log has it now, which is what is shown from here on."""
+        self._size = self._review.log.size()  # before it is read: what comes meanwhile is seen at the next look
+        self._state = self._review.state()
+        return self._state
+
+    def _head(self) -> None:
+        header.progress(self._state, self._review.who, self._review.bank.title)
+        header.levels(self._state, self._review.who, self._view, self._go)
+
+    def _card_and_all(self) -> None:
+        state = self._state
+        item = self._item = self._view.shown(state)
+        if item is None:
+            ui.label("Nothing is listed here.").classes("nothing")
             return
-        with ui.row().classes("w-full no-wrap gap-6 items-start"):
-            self._card(self.seen, f"{self.at + 1} of {len(items)}")
-            with ui.column().classes("w-1/3"):
-                self._aside(state, self.seen)
+        self._shown.put(item, time.monotonic())
+        with ui.element("div").classes("two"):
+            where = f"{item.wording.level} {self._view.at + 1} of {len(self._view.items(state))}"
+            card(item, self._review.who, where, self._shown.mark, lambda key: self._do(key, item))
+            with ui.element("aside"):
+                aside.reviewers(state, item)
+                aside.findings(self._findings.of(state, item))
+                aside.patches(self._evidence(*item.key) if self._evidence else None)
+                aside.neighbours(state, item)
 
-    def _progress(self, state: State) -> None:
-        done, every = state.done(self.review.who)
-        ui.label(f"{self.review.who}: {done} of {every} decided")
-        ui.linear_progress(done / every, show_value=False).props('aria-label="Progress"')
-        with ui.row():
-            for level in LEVELS:
-                here, all_here = state.done(self.review.who, level)
-                flat = "" if level == self.level else "flat"
-                ui.button(f"{level} {here}/{all_here}", on_click=lambda level=level: self._go(level)).props(flat)
+    async def _key(self, event: Any) -> None:
+        if self._dialogs.busy:
+            return
+        key, shown = event.args["key"], event.args["shown"]
+        if self._item and shown != self._shown.mark and key in "ar":
+            warn("Not taken: another text has just come up here.")
+            return
+        if (done := self._do(key, self._item)) is not None:
+            await done
 
-    def _card(self, item: Item, where: str) -> None:
-        with ui.card().classes("grow p-6").mark("card"):
-            ui.label(f"{item.wording.level}, {where}").classes("text-sm opacity-70")
-            ui.label(item.wording.name).classes("text-xl font-medium")
-            for text in item.wording.descriptions:
-                ui.label(text).classes("text-lg")
-            ui.label(item.verdict(self.review.who) or "undecided").props('role="status"')
-            with ui.row():
-                for key, name in (("a", "Approve"), ("r", "Reject"), ("e", "Edit"), ("c", "Comment"), ("m", "Move")):
-                    ui.button(name, on_click=lambda key=key: self._do(key)).props("outline")
-                ui.button("Undo", on_click=lambda: self._do("u")).props("flat")
+    def _do(self, key: str, item: Item | None) -> Awaitable[None] | None:
+        """What a key or its button does about the characteristic shown."""
+        free: dict[str, Callable[[], object]] = {
+            "j": lambda: self._step(1),
+            "k": lambda: self._step(-1),
+            "n": self._next_undecided,
+            "u": self._undo,
+            "?": self._dialogs.help,
+            **{str(number): partial(self._go, level) for number, level in enumerate(LEVELS, 1)},
+        }
+        if key in free:
+            free[key]()
+        elif item is not None and key in "ec":
+            return self._dialogs.edit(item) if key == "e" else self._dialogs.comment(item)
+        elif item is not None and key == "m":
+            self._dialogs.move(item)
+        elif item is not None:
+            self._decide(self._review.approve if key == "a" else self._review.reject, item)
+        return None
 
-    def _aside(self, state: State, item: Item) -> None:
-        ui.label("Reviewers").classes("font-medium")
-        for who in state.reviewers:
-            ui.label(f"{who}: {item.verdict(who) or 'undecided'}")
-            if item.comments.get(who):
-                ui.label(item.comments[who]).classes("italic")
-        ui.label("Linter, as drafted").classes("font-medium")
-        for line in self.findings.get((str(item.wording.level), item.wording.name), ["nothing found"]):
-            ui.label(line)
-        ui.label("Nearest neighbours").classes("font-medium")
-        for score, name in _neighbours(state, item):
-            ui.label(f"{score:.2f}  {name}")
+    def _decide(self, decide: Callable[..., object], item: Item) -> None:
+        if not self._shown.read(time.monotonic()):
+            warn("Not taken: this text came up only just now.")
+            return
+        if attempt(lambda: decide(item.key, item.wording)) and not self._view.step(self._state, 1):
+            ui.notify("This was the last one listed here; “n” goes to your next undecided.")
+        self._refresh()
 
-    def _key(self, event: Any) -> None:
-        if event.action.keydown and not event.action.repeat and not (event.modifiers.ctrl or event.modifiers.meta):
-            self._do(event.key.name)
+    def _step(self, by: int) -> None:
+        if self._view.step(self._state, by):
+            self._body.refresh()
 
-    def _do(self, key: str) -> None:
-        if key in ("j", "k"):
-            self.at += 1 if key == "j" else -1
-        elif key == "/":
-            self.field.run_method("focus")
-        elif key == "?":
-            ui.notify(_KEYS)
-        elif key == "u":
-            self._try(self.review.undo)
-        elif self.seen is not None:
-            self._decide(key, self.seen)
+    def _next_undecided(self) -> None:
+        found = self._view.next_undecided(self._look())
+        if found is None:
+            ui.notify("You have decided everything.")
         else:
-            return
-        if key in "jkaru":
-            self.body.refresh()
+            self._find(found)
 
-    def _decide(self, key: str, item: Item) -> None:
-        if key == "a":
-            self._try(lambda: self.review.approve(item.key, item.wording))
-        elif key == "r":
-            self._try(lambda: self.review.reject(item.key, item.wording))
-        elif key == "e":
-            self._edit(item)
-        elif key == "c":
-            self._comment(item)
-        elif key == "m":
-            self._move(item)
+    def _undo(self) -> None:
+        undone = []
+        if attempt(lambda: undone.append(self._review.undo())):
+            item = self._look().items[undone[0].key]
+            ui.notify(f"Taken back: {item.wording.name}")
+            self._find(item)
 
-    def _try(self, act: Any) -> bool:
-        try:
-            act()
-        except UserError as error:
-            ui.notify(str(error), type="warning", multi_line=True, timeout=10000)
-            return False
-        return True
+    def _find(self, item: Item) -> None:
+        self._view.find(item, self._state)
+        if not self._view.name:
+            self._field.set_value("")
+        self._refresh()
 
-    def _edit(self, item: Item) -> None:
-        base = [item.wording]
-        with ui.dialog().props("persistent") as dialog, ui.card().classes("w-full"):
-            name = ui.input("Name", value=item.wording.name)
-            texts = [ui.textarea(f"Description {n}", value=t) for n, t in enumerate(item.wording.descriptions, 1)]
-            newer = ui.label("").props('role="alert"')
-
-            def save() -> None:
-                try:
-                    fields = {"name": name.value.strip(), "descriptions": [field.value.strip() for field in texts]}
-                    after = Wording.model_validate({"level": base[0].level, **fields})
-                    self.review.edit(item.key, base[0], after)
-                except Outdated as error:  # what was typed stays; a second save is made knowing the newer text
-                    base[0] = error.newer
-                    newer.set_text(f"{error} Save again to put yours in its place.")
-                except (UserError, ValueError) as error:
-                    newer.set_text(str(error) if isinstance(error, UserError) else "No field may be empty.")
-                else:
-                    self._close(dialog)
-
-            ui.button("Save", on_click=save)
-            ui.button("Cancel", on_click=lambda: self._close(dialog)).props("flat")
-        dialog.open()
-
-    def _comment(self, item: Item) -> None:
-        with ui.dialog() as dialog, ui.card():
-            field = ui.textarea("Your comment", value=item.comments.get(self.review.who, ""))
-
-            def save() -> None:
-                if self._try(lambda: self.review.comment(item.key, field.value)):
-                    self._close(dialog)
-
-            ui.button("Save", on_click=save)
-        dialog.open()
-
-    def _move(self, item: Item) -> None:
-        with ui.dialog() as dialog, ui.card():
-            for level in LEVELS:
-                if level != item.wording.level:
-                    ui.button(f"To {level}", on_click=lambda level=level: self._moved(item, level, dialog))
-        dialog.open()
-
-    def _moved(self, item: Item, level: Level, dialog: Any) -> None:
-        self._try(lambda: self.review.move(item.key, item.wording, level))
-        self._close(dialog)
-
-    def _close(self, dialog: Any) -> None:
-        dialog.close()
-        self.body.refresh()
+    async def _to_draft(self) -> None:
+        """To what was typed last and not saved, which a reload or a stop left behind."""
+        drafts = await answered(self._dialogs.drafts.every()) or []
+        for draft in drafts[:1]:
+            self._find(self._look().items[draft.key])
+            press = "e" if draft.kind == "edit" else "c"
+            ui.notify(f"Text typed at {draft.time} is not saved: press “{press}” to go on with it.", timeout=10000)
 
     def _go(self, level: Level) -> None:
-        self.level, self.at = level, 0
-        self.body.refresh()
+        self._view.go(level)
+        self._refresh()
 
-    def _filter(self, event: Any) -> None:
-        self.filter, self.at = (event.value or "").casefold(), 0
-        self.body.refresh()
+    def _show(self, show: Show) -> None:
+        self._view.filtered(show=show)
+        self._refresh()
+
+    def _named(self, event: Any) -> None:
+        self._view.filtered(name=event.value or "")
+        self._body.refresh()
+
+    def _refresh(self) -> None:
+        self._look()
+        for part in (self._top, self._shows, self._body):
+            part.refresh()
 
     def _poll(self) -> None:
         """Show what other tabs and reviewers did."""
-        if self.review.log.size() != self.size:
-            self.body.refresh()
-
-
-def _neighbours(state: State, item: Item, count: int = 4) -> list[tuple[float, str]]:
-    """(overlap of content words, level / name) of the most alike characteristics."""
-    own = content_words(" ".join(item.wording.descriptions))
-    found = [
-        (overlap(own, content_words(" ".join(other.wording.descriptions))).jaccard, other.wording)
-        for other in state.items.values()
-        if other.key != item.key
-    ]
-    best = sorted(found, key=lambda pair: -pair[0])[:count]
-    return [(score, f"{wording.level} / {wording.name}") for score, wording in best]
+        if self._review.log.size() != self._size:
+            self._refresh()

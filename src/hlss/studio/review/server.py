@@ -1,37 +1,41 @@
-"""Serving the review on 127.0.0.1."""
+"""The review as a web app."""
 
-import secrets
 from collections.abc import Callable
 
 from hlss.errors import UserError
-from hlss.language.lint.lint import lint_bank
+from hlss.language.review.evidence import FindEvidence
 from hlss.language.review.review import Review
-from hlss.studio.guard import Guard
+from hlss.studio.review.findings import Findings
+from hlss.studio.serving import bound, run
 
-Findings = dict[tuple[str, str], list[str]]  # (level, name) → what the linter says of it, as drafted
+_PATIENCE_S = 60.0  # a busy machine may take so long, and a tab that sleeps, before it has to load again
 
 
-def serve(review: Review, port: int, say: Callable[[str], object]) -> None:
-    """Serve until it is stopped; `say` is given the address with its token. Raises UserError without `studio`."""
+def serve(review: Review, port: int, say: Callable[[str], object], evidence: FindEvidence | None = None) -> None:
+    """Serve until Ctrl-C; `say` is given the address with its token, and at the end where the log is.
+
+    Raises UserError without `studio`, and where the port is taken.
+    """
     try:
-        import uvicorn
         from fastapi import FastAPI
         from nicegui import ui
     except ImportError as error:
         raise UserError("the web app needs NiceGUI", fix="pip install 'hlss[studio]'.") from error
     from hlss.studio.review.page import Page
 
-    app, token, findings = FastAPI(), secrets.token_urlsafe(24), _findings(review)
-    ui.page("/", title=f"Review: {review.bank.title}")(lambda: Page(review, findings).build())
-    ui.run_with(app, dark=None)
-    say(f"http://127.0.0.1:{port}/?token={token}")
-    uvicorn.run(Guard(app, port, token), host="127.0.0.1", port=port, log_level="warning")
+    listening, app, findings = bound(port), FastAPI(), Findings(review.bank)
 
+    async def page() -> None:
+        await Page(review, findings, evidence).build()
 
-def _findings(review: Review) -> Findings:
-    found: Findings = {}
-    for one in lint_bank(review.bank).findings:
-        number = "" if one.place.number is None else f"description {one.place.number + 1}: "
-        key = (str(one.place.level), one.place.name)
-        found.setdefault(key, []).append(f"{one.severity}, {one.rule}: {number}{one.reason}")
-    return found
+    ui.page("/", title=f"Review: {review.bank.title}", response_timeout=_PATIENCE_S)(page)
+    ui.run_with(
+        app,
+        dark=None,
+        tailwind=False,  # the page has a style of its own
+        language="en-GB",
+        reconnect_timeout=_PATIENCE_S,
+        gzip_middleware_factory=None,  # nothing travels
+    )
+    run(app, listening, say)
+    say(f"Stopped. Decisions: {review.log.path}")
