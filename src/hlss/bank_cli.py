@@ -20,33 +20,42 @@ DIFFERENT = 1  # exit code
 def draft(
     card: Annotated[Path, typer.Argument(help="Domain card, a YAML file.")],
     out: Annotated[Path, typer.Option(help="Bank to write; the transcript goes beside it.")],
-    base_url: Annotated[str, typer.Option(help="OpenAI-compatible server, as in http://localhost:8000/v1.")],
-    model: Annotated[str, typer.Option(help="Name of the model there.")],
+    base_url: Annotated[
+        str | None, typer.Option(help="OpenAI-compatible server, as in http://localhost:8000/v1; else OPENAI_BASE_URL.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Name of the model there; else OPENAI_MODEL.")] = None,
     key_env: Annotated[str | None, typer.Option(help="Variable of the environment that holds the API key.")] = None,
     per_level: Annotated[int, typer.Option(min=1, max=1024, help="Characteristics a level.")] = 128,
+    text: Annotated[
+        str | None, typer.Option(help="Text tower (tiny, minilm, …) by which near duplicates are dropped.")
+    ] = None,
+    nearer_than: Annotated[
+        float | None, typer.Option(min=-1, max=1, help="Cosine of near duplicates; minilm 0.85, tiny 0.995.")
+    ] = None,
     concurrency: Annotated[int, typer.Option(min=1, max=64, help="Requests at a time.")] = 4,
     budget_tokens: Annotated[int | None, typer.Option(min=1, help="Tokens that may be used in all.")] = None,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Tokens an answer may have.")] = 4096,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds a request may take.")] = 120.0,
     yes: Annotated[bool, typer.Option("--yes", help="Agree to the estimated cost.")] = False,
     replay: Annotated[bool, typer.Option("--replay", help="From the transcript only, without network.")] = False,
 ) -> None:
     """Draft a bank by a language model. Started again with the same command, it asks only what was not answered."""
+    from hlss.jobs.bank_draft import Options
     from hlss.jobs.bank_draft import draft as run
-    from hlss.language.draft.client import Server
+    from hlss.jobs.bank_draft_server import server_of
 
-    server = Server(base_url=base_url, model=model, timeout_s=timeout)
-    made = run(
-        card,
-        out,
-        server,
-        key_env=key_env,
+    server = server_of(base_url, model, replay=replay, timeout_s=timeout, max_tokens=max_tokens)
+    options = Options(
         per_level=per_level,
         concurrency=concurrency,
         budget=budget_tokens,
         yes=yes,
         replay=replay,
+        key_env=key_env,
+        text=text,
+        nearer_than=nearer_than,
     )
-    typer.echo(f"Output: {made}")
+    typer.echo(f"Output: {run(card, out, server, options)}")
 
 
 @bank_app.command(epilog="Example: hlss bank lint my_bank.yaml --text tiny")

@@ -7,7 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -22,7 +22,11 @@ class Chat:
         self.behave, self.asked, self.number, self.lock = behave, Counter[str](), 0, threading.Lock()
         self.answers: Callable[[int], bool] = lambda number: True
         self.schemas: list[bool] = []
-        self.url = ""
+        self.tokens, self.url = 0, ""
+
+    @property
+    def answered_once(self) -> bool:
+        return set(self.asked.values()) == {1}
 
 
 def good(stage: str, data: dict[str, Any], count: int) -> str:
@@ -52,6 +56,12 @@ def good(stage: str, data: dict[str, Any], count: int) -> str:
     return json.dumps({"visible": True, "level_right": True, "faithful": True, "different": True, "reason": "good"})
 
 
+def data_of(body: dict[str, Any]) -> dict[str, Any]:
+    """What a request gives the model to work on."""
+    data: dict[str, Any] = json.loads(body["messages"][1]["content"].partition("<data>")[2].partition("</data>")[0])
+    return data
+
+
 def hash_of(text: str) -> int:
     """Of a text, the same in every process."""
     import hashlib
@@ -68,8 +78,8 @@ def stage_of(task: str) -> str:
 
 
 @contextmanager
-def serving(behave: Behave | None = None) -> Iterator[Chat]:
-    """Serve until the block ends."""
+def serving(behave: Behave | None = None, *, counts: bool = False) -> Iterator[Chat]:
+    """Serve until the block ends. counts: report tokens by the length of texts, not always 15."""
     chat = Chat(behave)
 
     class Handler(BaseHTTPRequestHandler):
@@ -89,29 +99,31 @@ def serving(behave: Behave | None = None) -> Iterator[Chat]:
                 return
             reply = chat.behave(number, stage, body) if chat.behave else None
             if reply is None:
-                data = json.loads(task.partition("<data>")[2].partition("</data>")[0])
+                data = data_of(body)
                 counted = re.search(r"Propose (\d+)", task)
                 known = data.get("known", [])
                 if stage == "prune":
                     data["level"] = chat_level(data["listed"], chat)
                 text = good(stage, {**data, "known": known}, int(counted.group(1)) if counted else 0)
-                if stage == "candidates":
-                    level = "patch" if "PATCH:" in task else "slide" if "SLIDE:" in task else "patient"
-                    levels.update({c["name"]: level for c in json.loads(text)["candidates"]})
                 reply = {"text": text}
+            if stage == "candidates":
+                level = "patch" if "PATCH:" in task else "slide" if "SLIDE:" in task else "patient"
+                with suppress(ValueError, LookupError, TypeError):
+                    levels.update({c["name"]: level for c in json.loads(reply["text"])["candidates"]})
             auth = self.headers.get("Authorization", "")
             self.answer(raw, reply, auth)
 
         def answer(self, raw: bytes, reply: Reply, auth: str) -> None:
             time.sleep(reply.get("hang", 0))
             message = {"role": "assistant", "content": reply.get("text"), "refusal": reply.get("refusal")}
+            prompt, said = (len(raw) // 4, len(str(reply.get("text"))) // 4) if counts else (10, 5)
             whole = {
                 "id": "1",
                 "object": "chat.completion",
                 "created": 1,
                 "model": "fake",
                 "choices": [{"index": 0, "message": message, "finish_reason": reply.get("finish", "stop")}],
-                "usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15},
+                "usage": {"prompt_tokens": prompt, "completion_tokens": said, "total_tokens": prompt + said},
             }
             content = reply.get("raw", json.dumps(whole)).replace("{auth}", auth).encode()
             try:
@@ -123,6 +135,7 @@ def serving(behave: Behave | None = None) -> Iterator[Chat]:
                 self.end_headers()
                 self.wfile.write(content)
                 with chat.lock:
+                    chat.tokens += prompt + said
                     if reply.get("status", 200) == 200:
                         chat.asked[raw.decode()] += 1
             except (BrokenPipeError, ConnectionResetError):

@@ -1,7 +1,7 @@
 """Asks for an answer of a given form: out of the transcript where it has it, of the server else."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from hlss.config import Part
 from hlss.errors import UserError
@@ -17,30 +17,47 @@ AnswerT = TypeVar("AnswerT", bound=Part)
 Say = Callable[[str], None]
 
 
-class Asker:
-    """client: None in a replay. budget: tokens that may be used in all; None: no limit."""
+class GivenUp(Exception):  # noqa: N818 — what became of a request, which the draft survives
+    """No answer could be used."""
 
-    def __init__(self, transcript: Transcript, client: Client | None, model: str, budget: int | None, say: Say) -> None:
-        self.transcript, self._client, self._model, self._budget, self._say = transcript, client, model, budget, say
+
+class Limits(Part):
+    """requests: answers that may be asked for in all; tokens: likewise (None: no limit)."""
+
+    requests: int
+    tokens: int | None = None
+
+
+class Asker:
+    """client: None in a replay."""
+
+    def __init__(self, transcript: Transcript, client: Client | None, model: str, limits: Limits, say: Say) -> None:
+        self.transcript, self._client, self._model, self._limits, self._say = transcript, client, model, limits, say
         self.given_up = 0
 
-    def ask(self, stage: str, messages: list[Message], model: type[AnswerT]) -> AnswerT | None:
-        """The answer, checked; None where none fits after three tries, of which one line tells."""
+    def ask(
+        self, stage: str, messages: list[Message], model: type[AnswerT], count: int | None = None, turn: int = 0
+    ) -> AnswerT:
+        """The answer, checked. count: things asked for; turn: of questions in the same words, which one.
+
+        Raises GivenUp where none of three answers fits, of which one line tells.
+        """
         asked, wrong = messages, ""
-        for _ in range(TRIES):
-            answer = self._answer(stage, asked, model)
+        for number in range(TRIES):
+            answer = self._answer([stage, turn] if turn else [stage], asked, json_schema(model, count))
             found = answer.problem or parse(answer.text, model)
             if not isinstance(found, str):
                 return found
-            wrong = found
-            asked = messages + asked_again(found, answer.text)
+            wrong = " ".join(found.split())[:200]
+            shown = answer.text if number == 0 else None  # a small model repeats what it sees
+            asked = asked_again(messages, found, shown)
         self.given_up += 1
-        self._say(f"{stage}: a request is given up after {TRIES} answers; the last: {wrong[:200]}")
-        return None
+        self._say(f"{stage}: a request is given up after {TRIES} answers; the last: {wrong}")
+        raise GivenUp(wrong)
 
-    def _answer(self, stage: str, messages: list[Message], model: type[Part]) -> Answer:
-        schema = json_schema(model)
-        key = digest([stage, self._model, messages, schema], 32)
+    def _answer(self, which: list[str | int], messages: list[Message], schema: dict[str, Any]) -> Answer:
+        stage = str(which[0])
+        key = digest([*which, self._model, messages, schema], 32)
         known = self.transcript.answers.get(key)
         if known is not None:
             return known
@@ -53,7 +70,11 @@ class Asker:
         return answer
 
     def _spend(self) -> None:
-        used = sum(self.transcript.tokens().values())
-        if self._budget is not None and used >= self._budget:
+        used, most = sum(self.transcript.tokens().values()), self._limits.tokens
+        if most is not None and used >= most:
             fix = "Raise it and run the same command again; what was answered is kept."
-            raise UserError(f"{used} tokens are used", where=f"--budget-tokens {self._budget}", fix=fix)
+            raise UserError(f"{used} tokens are used", where=f"--budget-tokens {most}", fix=fix)
+        if len(self.transcript.answers) >= self._limits.requests:
+            what = f"{self._limits.requests} answers, several times what was estimated, have not made the bank"
+            fix = "Try another model, or a smaller --per-level; the transcript shows what it said."
+            raise UserError(what, where=self.transcript.path, fix=fix)

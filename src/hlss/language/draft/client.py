@@ -1,6 +1,5 @@
 """One request to an OpenAI-compatible server: bounded in time, size and attempts. The key is in no message it makes."""
 
-import json
 import random
 import threading
 import time
@@ -11,11 +10,12 @@ from urllib.parse import urlsplit
 
 from hlss.config import Part
 from hlss.errors import UserError
+from hlss.language.draft.forms import Form
 from hlss.language.draft.prompts import Message
+from hlss.language.draft.replies import Refused, raise_for_status, read, refusal
 from hlss.language.draft.transcript import Answer
 
 MAX_BYTES = 1 << 20
-_ERROR_BYTES = 4096
 _LONGEST_WAIT_S = 60.0
 
 
@@ -32,19 +32,17 @@ class Server(Part):
 
     @property
     def host(self) -> str:
-        """Without credentials, path or query."""
-        parts = urlsplit(self.base_url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        """Without port, path or query. Raises UserError for no http(s) address, and for one that holds a secret."""
+        scheme, host, secret = "", None, False
+        with suppress(ValueError):
+            parts = urlsplit(self.base_url)
+            scheme, host, secret = parts.scheme, parts.hostname, "@" in parts.netloc or bool(parts.query)
+        if secret:
+            fix = "Leave it out; a key is given by --key-env."
+            raise UserError("the address holds a user, a password or a query", where="--base-url", fix=fix)
+        if scheme not in ("http", "https") or not host:
             raise UserError("is no http(s) address", where="--base-url", fix="As in http://localhost:8000/v1.")
-        return parts.hostname
-
-
-class Refused(Exception):  # noqa: N818 — a status, of which some are mended by waiting
-    """The server said no. wait_s: its Retry-After."""
-
-    def __init__(self, status: int, text: str, wait_s: float | None) -> None:
-        super().__init__(f"HTTP {status}: {text}")
-        self.status, self.wait_s = status, wait_s
+        return host
 
 
 class Client:
@@ -58,8 +56,9 @@ class Client:
             fix = "Run: pip install 'hlss[language]'"
             raise UserError("the package openai is not installed", where="hlss bank draft", fix=fix) from error
         self.server, self._key, self._sleep = server, key, sleep
-        self._schema_ok, self._jitter, self._lock = True, random.Random(), threading.Lock()
-        http = openai.DefaultHttpxClient(follow_redirects=False, event_hooks={"response": [_raise_for_status]})
+        self._jitter, self._lock = random.Random(), threading.Lock()
+        self._form = Form(0, {"temperature": server.temperature, "max_tokens": server.max_tokens})
+        http = openai.DefaultHttpxClient(follow_redirects=False, event_hooks={"response": [raise_for_status]})
         self._openai = openai.OpenAI(
             base_url=server.base_url, api_key=key or "none", max_retries=0, timeout=server.timeout_s, http_client=http
         )
@@ -73,48 +72,42 @@ class Client:
 
         Raises UserError where the server cannot be used, or is not to be had after all attempts.
         """
-        for attempt in range(self.server.attempts):
-            with_schema = self._schema_ok
+        form, attempt = self._form, 0
+        while attempt < self.server.attempts:
             try:
-                return self._answer(messages, schema if with_schema else None)
+                answer = self._answer(messages, form.options(schema))
+                self._form = form
+                return answer
             except Exception as error:
-                refused = _refused(error)
+                refused = refusal(error)
                 reason = self._scrubbed(f"{type(error).__name__}: {error}" if refused is None else str(refused))
                 failed(reason)
-                if refused is not None and refused.status in (400, 415, 422) and with_schema:
-                    self._schema_ok = False  # remembered: this server takes no schema
+                other = form.after(reason) if refused is not None and refused.status in (400, 415, 422) else None
+                if other is not None:
+                    form = other
                     continue
                 if not self._worth_waiting(error, refused):
-                    fix = "Check --base-url, --model and --key-env; what was answered is kept."
+                    fix = "Check --base-url, --model, --key-env and --max-tokens; what was answered is kept."
                     raise UserError(f"the server refuses: {reason}", where=self.server.host, fix=fix) from None
-                if attempt + 1 < self.server.attempts:
-                    self._sleep(self._wait(attempt, refused))
+                attempt += 1
+                if attempt < self.server.attempts:
+                    self._sleep(self._wait(attempt - 1, refused))
         fix = "Run the same command again to go on; what was answered is kept."
         raise UserError(
             f"no answer after {self.server.attempts} attempts: {reason}", where=self.server.host, fix=fix
         ) from None
 
-    def _answer(self, messages: list[Message], schema: Mapping[str, Any] | None) -> Answer:
-        server = self.server
-        more: dict[str, Any] = {}
-        if schema is not None:
-            more["response_format"] = {"type": "json_schema", "json_schema": schema}
-        raw, ends = bytearray(), time.monotonic() + server.timeout_s
+    def _answer(self, messages: list[Message], options: Mapping[str, Any]) -> Answer:
+        raw, ends = bytearray(), time.monotonic() + self.server.timeout_s
         create: Any = self._openai.chat.completions.with_streaming_response.create
-        with create(
-            model=server.model,
-            messages=messages,
-            temperature=server.temperature,
-            max_tokens=server.max_tokens,
-            **more,
-        ) as response:
+        with create(model=self.server.model, messages=messages, **options) as response:
             for piece in response.iter_bytes(1 << 14):
                 raw += piece
                 if len(raw) > MAX_BYTES:
                     return Answer(text="", problem=f"longer than {MAX_BYTES} bytes")
                 if time.monotonic() > ends:  # a server that sends a byte now and then is one that hangs
-                    raise TimeoutError(f"not whole after {server.timeout_s:g} s")
-        return _read(self._scrubbed(raw.decode("utf-8", "replace")))
+                    raise TimeoutError(f"not whole after {self.server.timeout_s:g} s")
+        return read(self._scrubbed(raw.decode("utf-8", "replace")))
 
     def _worth_waiting(self, error: Exception, refused: Refused | None) -> bool:
         if refused is not None:
@@ -136,48 +129,3 @@ class Client:
 
 def _of_http(error: Exception) -> bool:
     return type(error).__module__.partition(".")[0] in ("httpx", "httpx2", "httpcore", "httpcore2")
-
-
-def _refused(error: BaseException) -> Refused | None:
-    """The refusal that the package may have wrapped."""
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, Refused):
-        cause = cause.__cause__
-    return cause
-
-
-def _raise_for_status(response: Any) -> None:
-    """Before the package reads the body of an error, which may be of any size."""
-    if response.status_code < 300:
-        return
-    body = bytearray()
-    for piece in response.iter_bytes(1 << 10):
-        body += piece
-        if len(body) >= _ERROR_BYTES:
-            break
-    wait = None
-    with suppress(TypeError, ValueError):
-        wait = float(response.headers.get("retry-after"))
-    response.close()
-    raise Refused(response.status_code, " ".join(body[:_ERROR_BYTES].decode("utf-8", "replace").split()), wait)
-
-
-def _read(raw: str) -> Answer:
-    """The answer in a server's body, which may be anything."""
-    try:
-        tree = json.loads(raw)
-        choice, usage = tree["choices"][0], tree.get("usage") or {}
-        message = choice["message"]
-        text = message.get("content") or ""
-        tokens = {
-            "prompt_tokens": int(usage.get("prompt_tokens") or 0),
-            "answer_tokens": int(usage.get("completion_tokens") or 0),
-        }
-        problem = None
-        if message.get("refusal") or choice.get("finish_reason") == "content_filter":
-            problem = "the model refused"
-        elif choice.get("finish_reason") == "length":
-            problem = "cut off at the limit of tokens; be shorter"
-        return Answer(text=str(text), problem=problem, **tokens)
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
-        return Answer(text="", problem="the server's body is no chat completion")

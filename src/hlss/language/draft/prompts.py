@@ -52,7 +52,12 @@ def messages(stage: str, level: Level, data: Mapping[str, Any], **numbers: int) 
     ]
 
 
-def asked_again(error: str, answer: str) -> list[Message]:
-    """What follows an answer that could not be used."""
-    said = [{"role": "assistant", "content": answer[:2000]}] if answer.strip() else []
-    return [*said, {"role": "user", "content": prompts().again.format(error=error[:500])}]
+def asked_again(asked: list[Message], error: str, answer: str | None) -> list[Message]:
+    """The messages after an answer that could not be used. answer: shown to the model; None: it starts afresh.
+
+    Users and assistant take turns, which some servers insist on.
+    """
+    again = prompts().again.format(error=error[:500])
+    if answer and answer.strip():
+        return [*asked, {"role": "assistant", "content": answer[:2000]}, {"role": "user", "content": again}]
+    return [*asked[:-1], {**asked[-1], "content": f"{asked[-1]['content']}\n\n{again}"}]

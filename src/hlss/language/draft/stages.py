@@ -1,34 +1,24 @@
 """The stages of a draft: propose, prune, describe, check. Planned and applied in order, whatever comes back first."""
 
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from math import ceil
-from typing import NamedTuple, TypeVar
 
+from hlss.errors import UserError
 from hlss.language.bank import Characteristic, normalised
 from hlss.language.draft.asker import Asker, Say
-from hlss.language.draft.budget import BATCH, ROUND, SLACK
+from hlss.language.draft.budget import BATCH, ROUND, wanted
+from hlss.language.draft.describing import Describing, Task
 from hlss.language.draft.prompts import messages
-from hlss.language.draft.schema import Candidate, Candidates, Check, Descriptions, Verdicts, plain
-from hlss.language.lint.form import MOST_IN_NAME
-from hlss.language.wording import content_words, overlap
+from hlss.language.draft.proposals import Item, Proposals
+from hlss.language.draft.schema import Candidates, Verdicts
+from hlss.language.draft.sentences import Kept
+from hlss.language.draft.workers import Workers
 from hlss.types import LEVELS, Level
 
 PASSES = 3  # over all stages, for what pruning and checking took away
 IDLE = 2  # rounds with nothing new, after which a level is left as it is
-
-Progress = Callable[[int, int], None]
-ItemT = TypeVar("ItemT")
-ResultT = TypeVar("ResultT")
-
-
-class Item(NamedTuple):
-    """A candidate at its level. name, gist: their content words."""
-
-    level: Level
-    candidate: Candidate
-    name: frozenset[str]
-    gist: frozenset[str]
+SLOW = 4  # times the rounds that are needed, after which it is too
+NONE_GOOD = 16  # characteristics described and none kept, after which the draft is given up
 
 
 class Drafting:
@@ -39,80 +29,56 @@ class Drafting:
         card: Mapping[str, object],
         per_level: int,
         asker: Asker,
-        concurrency: int,
+        workers: Workers,
+        proposals: Proposals,
         say: Say,
-        progress: Callable[[str], Progress],
     ) -> None:
-        """progress: for the name of a stage, what is to be told of its requests, done and in all."""
         self._card, self._per_level, self._asker, self._say = card, per_level, asker, say
-        self._concurrency, self._progress = concurrency, progress
-        self._seen: list[Item] = []
-        self._sentences: set[str] = set()
-        self._round = 0
+        self._workers, self._proposals, self._sentences = workers, proposals, Kept()
+        self._describing = Describing(card, asker)
+        self._round = self._described = 0
         self.kept: dict[Level, list[Characteristic]] = {level: [] for level in LEVELS}
 
     def run(self) -> None:
-        """Fill `kept`, or stop where nothing new comes."""
+        """Fill `kept`, or stop where nothing new comes. Raises UserError where the model is of no use."""
         for _ in range(PASSES):
             new = [item for level in LEVELS for item in self._proposed(level)]
             if not new:
                 return
             self._complete(self._pruned(new))
 
-    def _map(self, what: str, work: Callable[[ItemT], ResultT], items: Iterable[ItemT]) -> list[ResultT]:
-        todo, told = list(items), self._progress(what)
-        pool = ThreadPoolExecutor(self._concurrency)
-        try:
-            results = []
-            for number, result in enumerate(pool.map(work, todo), 1):
-                results.append(result)
-                told(number, len(todo))
-            return results
-        finally:
-            pool.shutdown(cancel_futures=True)
-
     def _proposed(self, level: Level) -> list[Item]:
         missing = self._per_level - len(self.kept[level])
-        want, found, idle = ceil(missing * SLACK), list[Item](), 0
-        while len(found) < want and idle < IDLE and missing > 0:
-            self._round += 1
-            known = [f"{item.level}: {item.candidate.name}" for item in self._seen]
+        want, found, idle = wanted(missing), list[Item](), 0
+        for _ in range(SLOW * ceil(want / ROUND) + IDLE):
+            if len(found) >= want or idle >= IDLE:
+                break
             count = min(ROUND, want - len(found))
-            asked = messages("candidates", level, self._data(known=known), count=count, round=self._round)
-            answer = self._asker.ask("candidates", asked, Candidates)
-            new = [item for c in (answer.candidates if answer else []) if (item := self._new(level, c))][:count]
+            new = self._round_of(level, count)
             found += new
             idle = 0 if new else idle + 1
             self._say(f"candidates, {level}: {len(found)} of {want}")
         return found
 
-    def _new(self, level: Level, candidate: Candidate) -> Item | None:
-        """If it is usable, and no copy at this or another level; then it counts as seen."""
-        if plain(candidate.name) or plain(candidate.gist) or len(candidate.name.split()) > MOST_IN_NAME:
-            return None
-        item = Item(level, candidate, content_words(candidate.name), content_words(candidate.gist))
-        for other in self._seen:
-            same = item.name == other.name or normalised(candidate.gist) == normalised(other.candidate.gist)
-            if same or overlap(item.gist, other.gist).near_copy:
-                return None
-        self._seen.append(item)
-        return item
+    def _round_of(self, level: Level, count: int) -> list[Item]:
+        self._round += 1
+        data = {"card": self._card, "known": self._proposals.known()}
+        asked = messages("candidates", level, data, count=count, round=self._round)
+        answer = self._workers.one("candidates", lambda: self._asker.ask("candidates", asked, Candidates, count))
+        said = answer.candidates[:count] if answer else []
+        return [item for candidate in said if (item := self._proposals.take(level, candidate))]
 
     def _pruned(self, items: list[Item]) -> list[Item]:
         by_level = [[item for item in items if item.level == level] for level in LEVELS]
         batches = [group[at : at + BATCH] for group in by_level for at in range(0, len(group), BATCH)]
-        return [item for batch in self._map("prune", self._judged, batches) for item in batch]
+        return [item for batch in self._workers.map("prune", self._judged, batches) for item in batch or ()]
 
     def _judged(self, batch: list[Item]) -> list[Item]:
         listed = [{"number": i, **item.candidate.model_dump()} for i, item in enumerate(batch, 1)]
-        own = {id(item.candidate) for item in batch}
-        known = [f"{item.level}: {item.candidate.name}" for item in self._seen if id(item.candidate) not in own]
-        asked = messages("prune", batch[0].level, self._data(listed=listed, known=known))
-        answer = self._asker.ask("prune", asked, Verdicts)
-        if answer is None:
-            return []
+        data = {"card": self._card, "listed": listed, "known": self._proposals.known(but=batch)}
+        answer = self._asker.ask("prune", messages("prune", batch[0].level, data), Verdicts, len(batch))
         verdicts = {verdict.number: verdict for verdict in answer.verdicts}
-        names = {normalised(item.candidate.name): item.candidate.name for item in self._seen}
+        names = {normalised(item.candidate.name) for item in self._proposals.items}
         kept: list[Item] = []
         dropped: set[str] = set()
         for i, item in enumerate(batch, 1):
@@ -126,31 +92,28 @@ class Drafting:
         return kept
 
     def _complete(self, items: list[Item]) -> None:
-        for item, found in zip(items, self._map("describe and check", self._described, items), strict=True):
-            sentences = {normalised(text) for text in found or ()}
-            full = len(self.kept[item.level]) >= self._per_level
-            if found is None or full or sentences & self._sentences:
-                continue
-            self._sentences |= sentences
-            self.kept[item.level].append(Characteristic(name=item.candidate.name, descriptions=tuple(found)))
+        """Describe these; what copies a sentence kept before it is rewritten once more, then dropped."""
+        copies = self._keep("describe and check", [Task(item) for item in items])
+        for task in self._keep("rewrite copies", copies):
+            self._say(f"{task.item.level}, {task.item.candidate.name}: dropped, {task.reason}")
 
-    def _described(self, item: Item) -> list[str] | None:
-        """Four descriptions that the model itself finds good, after one rewriting at most."""
-        data = self._data(level=item.level, **item.candidate.model_dump())
-        found = self._asker.ask("describe", messages("describe", item.level, data), Descriptions)
-        for stage in ("check", "check again"):
-            if found is None:
-                return None
-            now = {**data, "descriptions": found.descriptions}
-            check = self._asker.ask(stage, messages("check", item.level, now), Check)
-            if check is None or not (check.visible and check.level_right):
-                return None
-            if check.good:
-                return found.descriptions
-            if stage == "check":
-                again = messages("rewrite", item.level, {**now, "reason": check.reason})
-                found = self._asker.ask("rewrite", again, Descriptions)
-        return None
+    def _keep(self, what: str, tasks: list[Task]) -> list[Task]:
+        """Keep what comes through, in order; returns what copies a sentence that is kept."""
+        copies: list[Task] = []
 
-    def _data(self, **more: object) -> dict[str, object]:
-        return {"card": self._card, **more}
+        def take(task: Task, found: list[str] | None) -> None:
+            kept = self.kept[task.item.level]
+            self._described += 1
+            if found is not None and len(kept) < self._per_level:
+                if copied := self._sentences.copied(found):
+                    copies.append(task._replace(descriptions=found, reason=copied))
+                    return
+                self._sentences.add(found)
+                kept.append(Characteristic(name=task.item.candidate.name, descriptions=tuple(found)))
+            if self._described >= NONE_GOOD and not any(self.kept.values()):
+                fault = f"none of the first {NONE_GOOD} characteristics came through the checks"
+                fix = "Try a larger model; the transcript shows what it said."
+                raise UserError(fault, where="hlss bank draft", fix=fix)
+
+        self._workers.map(what, self._describing.run, tasks, take)
+        return copies

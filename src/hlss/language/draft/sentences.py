@@ -1,0 +1,45 @@
+"""What speaks against drafted sentences: the linter's errors, and copies of what is kept."""
+
+from collections.abc import Iterable, Sequence
+
+from hlss.language.bank import DESCRIPTIONS, Characteristic, DescriptionBank, normalised
+from hlss.language.lint.findings import Severity
+from hlss.language.lint.lint import ALONE
+from hlss.language.wording import content_words, overlap
+
+
+def fault(descriptions: Sequence[str]) -> str | None:
+    """The first error that the linter finds in single sentences, in one line."""
+    return _first("characteristic", descriptions)
+
+
+def fault_of_name(name: str) -> str | None:
+    """The first error that the linter finds in a name."""
+    return _first(name, ["a sentence"] * DESCRIPTIONS)
+
+
+def _first(name: str, descriptions: Sequence[str]) -> str | None:
+    one = Characteristic(name=name, descriptions=tuple(descriptions))
+    bank = DescriptionBank(title="draft", domain="draft", provenance="draft", generic=(one,))
+    found = (finding for rule in ALONE for finding in rule(bank))
+    return next((f"{one.text!r}: {one.reason}" for one in found if one.severity is Severity.ERROR), None)
+
+
+class Kept:
+    """Sentences of what came through so far."""
+
+    def __init__(self) -> None:
+        self._words: dict[str, frozenset[str]] = {}
+
+    def copied(self, descriptions: Iterable[str]) -> str | None:
+        """Which of these nearly copies a kept sentence, in one line; None where none does."""
+        for text in descriptions:
+            words = content_words(text)
+            for other, its in self._words.items():
+                if normalised(text) == normalised(other) or overlap(words, its).near_copy:
+                    return f"{text!r} nearly copies {other!r}, which describes another characteristic"
+        return None
+
+    def add(self, descriptions: Iterable[str]) -> None:
+        """Keep these."""
+        self._words.update({text: content_words(text) for text in descriptions})
