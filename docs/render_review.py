@@ -14,6 +14,7 @@ from typing import Any
 
 from playwright.sync_api import Page, sync_playwright
 
+from hlss.jobs.bank_beside import beside
 from hlss.language.bank import read_bank
 from hlss.language.review.entries import Entry
 from hlss.language.review.log import ReviewLog
@@ -70,7 +71,7 @@ def _serve(log: Path, told: Any) -> None:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         port = one.getsockname()[1]
-    serve(Review(read_bank(BANK), log, ANN), port, told.send)
+    serve(Review(read_bank(BANK), log, ANN), port, told.send, beside(None, None))
 
 
 def _pictures(url: str) -> None:

@@ -75,13 +75,19 @@ def test_bad_overrides_are_named(tmp_path, override):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("a: &x [1]\nb: *x\n", r"aliases .* are not read"),
+        ("\n".join(f"a{n}: &a{n} [{f'*a{n - 1}, ' * 9 if n else ''}1]" for n in range(99)), "by its aliases"),
+        ("a: &x [*x]\n", "by its aliases"),
         ("[" * 100_000, "too many lists in lists"),
         ("# " + "x" * (16 << 20), "larger than 16 MiB"),
     ],
-    ids=["aliases", "depth", "size"],
+    ids=["aliases", "circle", "depth", "size"],
 )
 def test_a_file_that_would_cost_far_more_than_it_says_is_refused(tmp_path, text, told):
     (tmp_path / "bomb.yaml").write_text(text)
     with pytest.raises(UserError, match=told):
         read_yaml(tmp_path / "bomb.yaml", "the bank")
+
+
+def test_an_alias_is_read_as_what_it_stands_for(tmp_path):
+    (tmp_path / "a.yaml").write_text("a: &x [1]\nb: *x\n")
+    assert read_yaml(tmp_path / "a.yaml", "the bank") == {"a": [1], "b": [1]}

@@ -134,17 +134,25 @@ def review(
     reviewer: Annotated[str, typer.Option(help="Name that signs the decisions.")],
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 8411,
     out: Annotated[Path, typer.Option(help="Folder of the log, decisions.jsonl.")] = Path("review"),
+    run: Annotated[
+        Path | None, typer.Option(help="Run whose cohort gives example patches, or a table in it: RUN/embeddings/NAME.")
+    ] = None,
+    text: Annotated[
+        str | None,
+        typer.Option(help="Text tower that says what is near (tiny, minilm, …) [the run's; else common words]."),
+    ] = None,
 ) -> None:
     """Review a bank in the browser, on this machine only; every decision is on the disk before it is shown.
 
     Ctrl-C ends it.
     """
+    from hlss.jobs.bank_beside import beside
     from hlss.language.bank import read_bank
     from hlss.language.review.review import Review
     from hlss.studio.review.server import serve
 
     found = Review(read_bank(bank), out / "decisions.jsonl", reviewer)
-    serve(found, port, lambda line: print(line, flush=True))
+    serve(found, port, lambda line: print(line, flush=True), beside(text, run))
 
 
 @bank_app.command(epilog="Example: hlss bank freeze bank.yaml --log review/decisions.jsonl --out bank-2.yaml")

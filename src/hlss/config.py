@@ -34,7 +34,7 @@ def choice(registry: Registry) -> Any:
 
 
 PartT = TypeVar("PartT", bound=Part)
-MAX_BYTES = 16 << 20
+MAX_BYTES, MAX_PARTS = 16 << 20, 1_000_000  # of a YAML file
 
 
 def read_settings(path: Path, model: type[PartT], overrides: Iterable[str] = ()) -> PartT:
@@ -78,7 +78,10 @@ def read_yaml(path: Path, what: str) -> Any:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise UserError(f"{what} is larger than {MAX_BYTES >> 20} MiB", where=path, fix="Give a smaller file.")
-        return yaml.load(path.read_text(encoding="utf-8"), _WithoutAliases)
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if _parts(found, {}) > MAX_PARTS:
+            raise UserError(f"{what} stands for more than {MAX_PARTS} texts by its aliases (*name)", where=path)
+        return found
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read {what}: {error}", where=path, fix="Check the path.") from error
     except yaml.YAMLError as error:
@@ -87,14 +90,14 @@ def read_yaml(path: Path, what: str) -> Any:
         raise UserError("not valid YAML here: too many lists in lists", where=path, fix="Write it flat.") from error
 
 
-class _WithoutAliases(yaml.SafeLoader):
-    """A few lines with aliases of aliases stand for more than any memory holds."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-            raise yaml.composer.ComposerError(None, None, "aliases (*name) are not read; write the text itself", mark)
-        return super().compose_node(parent, index)
+def _parts(tree: Any, known: dict[int, float]) -> float:
+    """How many nodes a tree has when every alias is written out; without end where one holds itself."""
+    if not isinstance(tree, dict | list):
+        return 1
+    if id(tree) not in known:
+        known[id(tree)] = float("inf")
+        known[id(tree)] = 1 + sum(_parts(one, known) for one in (tree.values() if isinstance(tree, dict) else tree))
+    return known[id(tree)]
 
 
 def read_tree(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from drawn_run import noise, write_run
 from typer.testing import CliRunner
 
 from hlss.cli import app, main
@@ -40,37 +41,6 @@ DRAWN = {
     "encoder": "tiny",
     "objective": "hidisc",
 }
-
-
-def write_run(folder: Path, settings: dict, tables: dict) -> Path:
-    """A run's settings and tables of its cohort's tiles; tables: by checkpoint, features of n tiles."""
-    folder.mkdir(parents=True)
-    path = folder.with_suffix(".yaml")
-    path.write_text(yaml.safe_dump({**settings, "out": str(folder), "cache": str(folder.parent / "cache")}))
-    experiment = read_settings(path, Experiment)
-    write_settings(experiment, folder / "config.yaml")
-    cohort = experiment.cohort.open()
-    rows = np.arange(cohort.n_tiles)
-    patients = cohort.tile_patient(rows)
-    columns = {
-        "patient": np.array([cohort.patients[i] for i in patients], dtype=object),
-        "slide": np.array([cohort.slides[i] for i in cohort.tile_slide(rows)], dtype=object),
-        "label": np.array([cohort.classes[i] for i in cohort.tile_label(rows)], dtype=object),
-        "image": np.full(len(rows), "i", dtype=object),
-        "site": np.full(len(rows), "", dtype=object),
-        "side": np.array(["test" if i // 2 % 2 else "train" for i in patients.tolist()], dtype=object),
-        "x_px0": cohort.tile_xy_px0(rows)[:, 0].astype(np.int64),
-        "y_px0": cohort.tile_xy_px0(rows)[:, 1].astype(np.int64),
-    }
-    for name, features in tables.items():
-        facts = {"method": f"{experiment.name} · {name}", "seed": 0, "fold": 0, "config_hash": experiment.hash}
-        table = EmbeddingTable(features(cohort, columns["label"]).astype(np.float32), columns, facts)
-        table.write(folder / "embeddings" / name)
-    return folder
-
-
-def noise(dimensions: int, seed: int = 0):
-    return lambda cohort, labels: np.random.default_rng(seed).standard_normal((len(labels), dimensions))
 
 
 def towards_glands(cohort, labels: np.ndarray) -> np.ndarray:

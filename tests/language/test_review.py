@@ -10,9 +10,10 @@ from hlss.errors import UserError
 from hlss.language.bank import DescriptionBank, read_bank
 from hlss.language.bank_files import write_bank
 from hlss.language.review.agreement import agreement
-from hlss.language.review.entries import Wording
+from hlss.language.review.entries import Entry, Wording
 from hlss.language.review.freeze import freeze
 from hlss.language.review.review import Outdated, Review
+from hlss.language.review.state import Key
 from hlss.types import LEVELS, Level
 
 
@@ -36,7 +37,7 @@ def review(bank: DescriptionBank, tmp_path: Path) -> Review:
 KEY = (Level.PATCH, "patch 0")
 
 
-def seen(review: Review, key: tuple[Level, str] = KEY) -> Wording:
+def seen(review: Review, key: Key = KEY) -> Wording:
     return review.state().items[key].wording
 
 
@@ -147,6 +148,111 @@ def test_servers_append_to_one_log_without_loss(review: Review) -> None:
         process.join()
     by = {who: [e.comment for e in review.log.read() if e.who == who] for who in ("Ann", "Bob")}
     assert by == {who: [f"{who} {number}" for number in range(20)] for who in ("Ann", "Bob")}
+
+
+def test_undo_takes_back_the_reviewer_s_last_whichever_server_it_was_made_on(review: Review) -> None:
+    again = Review(review.bank, review.log.path, "Ann")  # the server was started anew, or another one beside it
+    other = Review(review.bank, review.log.path, "Bob")
+    slide = (Level.SLIDE, "slide 1")
+    review.approve(KEY, seen(review))
+    again.reject(slide, seen(again, slide))
+    other.approve(KEY, seen(other))
+    assert review.undo().key == slide
+    assert again.undo().key == KEY
+    with pytest.raises(UserError, match="nothing to undo"):
+        again.undo()
+    assert [entry.who for entry in review.state().entries] == ["Bob"]
+
+
+@pytest.fixture
+def generic(bank: DescriptionBank, tmp_path: Path) -> Review:
+    """Of a bank with one list for all levels."""
+    tree = {"title": "one", "domain": "drawn", "provenance": "a test", "generic": bank.patch}
+    return Review(DescriptionBank.model_validate(tree), tmp_path / "log.jsonl", "Ann")
+
+
+ONE = (None, "patch 0")
+
+
+def test_a_list_for_all_levels_is_reviewed_once_and_frozen_as_one(generic: Review, tmp_path: Path) -> None:
+    state = generic.state()
+    assert state.levels == (None,)
+    assert list(state.items) == [(None, f"patch {n}") for n in range(3)]
+    assert [item.key for item in state.level(None)] == list(state.items)
+    assert state.level(Level.PATCH) == []
+    with pytest.raises(UserError, match="all levels / patch 0: this bank has one list for all levels: nothing can be"):
+        generic.move(ONE, seen(generic, ONE), Level.SLIDE)
+    assert generic.log.read() == []
+    generic.edit(ONE, seen(generic, ONE), reworded(seen(generic, ONE), "better said"))
+    assert generic.state().done("Ann") == generic.state().done("Ann", None) == (1, 3)
+    with pytest.raises(UserError, match="all levels / patch 1: 2 characteristics are not decided"):
+        freeze(generic.bank, generic.state())
+    generic.approve((None, "patch 1"), seen(generic, (None, "patch 1")))
+    generic.reject((None, "patch 2"), seen(generic, (None, "patch 2")))
+    again = Review(generic.bank, generic.log.path, "Ann").state()
+    assert again == generic.state()
+    frozen = freeze(generic.bank, again)
+    write_bank(tmp_path / "frozen.yaml", frozen)
+    assert read_bank(tmp_path / "frozen.yaml") == frozen
+    assert [(level, one.name) for level, one in frozen.characteristics()] == [(None, "patch 0"), (None, "patch 1")]
+    assert frozen.generic[0].descriptions[0] == "better said"
+    assert (frozen.status, frozen.version) == ("approved", 2)
+    generic.reject(ONE, seen(generic, ONE))
+    generic.reject((None, "patch 1"), seen(generic, (None, "patch 1")))
+    with pytest.raises(UserError, match="bank one: nothing is left"):
+        freeze(generic.bank, generic.state())
+
+
+def test_the_shipped_bank_for_all_levels_is_reviewed_and_frozen(tmp_path: Path) -> None:
+    review = Review(read_bank("he_generic"), tmp_path / "log.jsonl", "Ann")
+    assert len(review.state().items) == 128
+    kept = freeze(review.bank, review.state(), "keep")
+    assert kept.names(Level.PATCH) == review.bank.names(Level.PATCH)
+    assert kept.fingerprint == review.bank.fingerprint
+
+
+def test_a_log_that_speaks_of_levels_is_read_of_a_list_for_all(generic: Review) -> None:
+    """Such logs were written before there were characteristics without a level: three of each name, one a level."""
+    start = seen(generic, ONE)
+    at = {level: start.model_copy(update={"level": level}) for level in LEVELS}
+    head = {"session": "s", "bank": generic.bank.fingerprint, "name": "patch 0"}
+    old = [
+        {"who": "Ann", "level": Level.PATCH, "action": "approve", "before": at[Level.PATCH]},
+        {
+            "who": "Bob",
+            "level": Level.SLIDE,
+            "action": "edit",
+            "before": at[Level.SLIDE],
+            "after": reworded(at[Level.SLIDE], "of Bob"),
+        },
+        {
+            "who": "Cid",
+            "level": Level.PATIENT,
+            "action": "comment",
+            "before": at[Level.PATIENT],
+            "comment": "see atlas",
+        },
+        {"who": "Cid", "level": Level.SLIDE, "action": "move", "before": at[Level.SLIDE], "after": at[Level.PATCH]},
+    ]
+    for entry in old[:3]:
+        generic.log.append(lambda _, entry=entry: Entry.model_validate({**head, **entry}))
+    assert b'"level":"slide"' in generic.log.path.read_bytes()
+    item = generic.state().items[ONE]
+    assert item.wording == reworded(start, "of Bob")
+    assert (item.verdict("Ann"), item.verdict("Bob"), item.comments) == (None, "edited", {"Cid": "see atlas"})
+    other = Review(generic.bank, generic.log.path, "Bob")
+    other.undo()
+    assert (seen(generic, ONE), generic.state().items[ONE].verdict("Ann")) == (start, "approved")
+    generic.log.append(lambda _: Entry.model_validate({**head, **old[3]}))
+    assert seen(generic, ONE) == start
+
+
+def test_an_entry_about_what_the_bank_does_not_have_is_named(review: Review) -> None:
+    review.approve(KEY, seen(review))
+    lines = review.log.path.read_text()
+    review.log.path.write_text(lines.replace('"level":"patch","name":"patch 0","action"', '"name":"patch 0","action"'))
+    with pytest.raises(UserError, match=r"entry \w+ of Ann: the bank has no patch / patch 0"):
+        review.state()
 
 
 def test_kappa_is_that_of_scikit_learn(review: Review) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +18,9 @@ import io, sys
 from pathlib import Path
 from PIL import Image
 from hlss.language.bank import read_bank
+from hlss.language.review.beside import Beside
 from hlss.language.review.evidence import Evidence, Picture
+from hlss.language.review.neighbours import Neighbours
 from hlss.language.review.review import Review
 from hlss.studio.review.server import serve
 
@@ -26,13 +29,13 @@ def picture(colour, caption):
     Image.new("RGB", (8, 8), colour).save(file, "PNG")
     return Picture(file.getvalue(), caption)
 
-def evidence(level, name):
+def evidence(wording):
     best = (picture("red", {SCRIPT!r}), picture("blue", "0.31 of slide B"))
-    return Evidence(best, (picture("white", "-0.20 of slide C"),)) if level == "patch" else None
+    return Evidence(best, (picture("white", "-0.20 of slide C"),)) if wording.level == "patch" else None
 
 _, _, _, bank, _, who, _, port, _, out = sys.argv
 review = Review(read_bank(bank), Path(out) / "decisions.jsonl", who)
-serve(review, int(port), lambda line: print(line, flush=True), evidence)
+serve(review, int(port), lambda line: print(line, flush=True), Beside(Neighbours(), evidence, ("not aligned",)))
 """
 HARD_NAME = f"patch 2 {SCRIPT}"
 
@@ -345,11 +348,35 @@ def test_images_are_shown_where_some_were_matched(server: ReviewServer, opened: 
         expect(images).to_have_count(len(widths))
         assert images.evaluate_all("all => all.map(one => one.naturalWidth)") == widths
     says(page, SCRIPT)
+    says(page, "not aligned")
     assert page.get_by_alt_text("0.31 of slide B").count() == 1
     assert page.evaluate("window.harmed") is None
     page.keyboard.press("2")
     shows(page, "slide 0")
     expect(page.get_by_role("heading", name="Best matches")).to_have_count(0)
+
+
+def test_one_list_for_all_levels_is_shown_once_and_moves_nothing(tmp_path: Path, opened: Open) -> None:
+    server = ReviewServer(tmp_path, generic=True).start()
+    try:
+        page = opened(server)
+        says(page, "all levels 1 of 3")
+        says(page, "Ann: 0 of 3 decided")
+        expect(page.get_by_role("button", name="Move")).to_have_count(0)
+        page.keyboard.press("m")
+        expect(page.get_by_text("nothing can be moved")).to_be_visible()
+        page.keyboard.press("e")
+        first_field(page).fill("typed, not saved")
+        page.keyboard.press("Escape")
+        page.reload(wait_until="domcontentloaded")
+        shows(page, "patch 0")
+        page.keyboard.press("e")
+        expect(first_field(page)).to_have_value("typed, not saved")
+        page.keyboard.press("Control+Enter")
+        says(page, "Ann: 1 of 3 decided")
+        assert actions(server) == ["edit"]
+    finally:
+        server.stop()
 
 
 def test_a_kill_loses_no_decision_and_no_typing(server: ReviewServer, opened: Open) -> None:

@@ -19,8 +19,12 @@ class ReviewServer:
     a name and a first description that would be a script.
     """
 
-    def __init__(self, folder: Path, who: str = "Ann", out: Path | None = None, code: str = COMMAND) -> None:
-        """out: of another server, where its log is to be shared; code: Python that does as the command does."""
+    def __init__(
+        self, folder: Path, who: str = "Ann", out: Path | None = None, code: str = COMMAND, generic: bool = False
+    ) -> None:
+        """out: of another server, where its log is to be shared; code: Python that does as the command does;
+        generic: one list for all levels, of the patches.
+        """
         self.bank, self.out, self.port, self.who = folder / "bank.yaml", out or folder / "out", free_port(), who
         self._code = code
         tree: dict[str, Any] = {"title": f"small {SCRIPT}", "domain": "drawn", "provenance": "a test"}
@@ -31,6 +35,8 @@ class ReviewServer:
             ]
         tree["patch"][2]["descriptions"][0] = SCRIPT
         tree["patch"][2]["name"] = f"patch 2 {SCRIPT}"
+        if generic:
+            tree = {**{name: tree[name] for name in ("title", "domain", "provenance")}, "generic": tree["patch"]}
         self.bank.write_text(yaml.safe_dump(tree))
 
     @property

@@ -12,18 +12,26 @@ from hlss.language.bank import DESCRIPTIONS, Characteristic, Text
 from hlss.types import Level
 
 Action = Literal["approve", "edit", "reject", "comment", "move", "undo"]
+ALL_LEVELS = "all levels"
 
 
 class Wording(Part):
-    """A characteristic's text and the level it stands at: what a decision is about."""
+    """A characteristic's text and the level it stands at (None: in the list for all levels): what a decision is
+    about.
+    """
 
-    level: Level
+    level: Level | None = None
     name: Text
     descriptions: tuple[Text, ...] = Field(min_length=DESCRIPTIONS, max_length=DESCRIPTIONS)
 
     @classmethod
-    def of(cls, level: Level, characteristic: Characteristic) -> Self:
+    def of(cls, level: Level | None, characteristic: Characteristic) -> Self:
         return cls(level=level, name=characteristic.name, descriptions=characteristic.descriptions)
+
+    @property
+    def place(self) -> str:
+        """What to call it in a message: `patch / mitoses`."""
+        return f"{self.level or ALL_LEVELS} / {self.name}"
 
     @property
     def mark(self) -> str:
@@ -32,7 +40,8 @@ class Wording(Part):
 
 
 class Entry(Part):
-    """A line of the log. level, name: of the characteristic in the bank as drafted, which stay its key for good.
+    """A line of the log. level, name: of the characteristic in the bank as drafted, which stay its key for good
+    (level None: of the list for all levels).
 
     before: what the reviewer saw; after: what an edit or a move made of it. comment: of the action `comment`, the text
     that replaces this reviewer's earlier one (empty: none). undoes: of the action `undo`, the id of another entry.
@@ -43,7 +52,7 @@ class Entry(Part):
     session: Text
     who: Text
     bank: Text
-    level: Level
+    level: Level | None = None
     name: Text
     action: Action
     before: Wording
@@ -51,7 +60,13 @@ class Entry(Part):
     comment: str | None = None
     undoes: Text | None = None
 
+    def without_level(self) -> Self:
+        """The same about the list for all levels."""
+        none = {"level": None}
+        after = None if self.after is None else self.after.model_copy(update=none)
+        return self.model_copy(update={**none, "before": self.before.model_copy(update=none), "after": after})
+
     @property
-    def key(self) -> tuple[Level, str]:
+    def key(self) -> tuple[Level | None, str]:
         """(level, name) in the bank as drafted."""
         return self.level, self.name

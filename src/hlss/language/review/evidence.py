@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from hlss.types import Level
+from hlss.language.review.entries import Wording
 
 
 class Picture(NamedTuple):
@@ -20,5 +20,5 @@ class Evidence(NamedTuple):
     worst: tuple[Picture, ...]
 
 
-# Of a characteristic by its level and name in the bank as drafted; None where no image was matched with it.
-FindEvidence = Callable[[Level, str], Evidence | None]
+# Of a characteristic as it is worded now; None where no image was matched with it. Raises UserError: to be shown.
+FindEvidence = Callable[[Wording], Evidence | None]

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from hlss.config import validate
 from hlss.errors import UserError
-from hlss.language.bank import DescriptionBank
+from hlss.language.bank import GENERIC, DescriptionBank
 from hlss.language.review.state import Item, State
 from hlss.types import LEVELS
 
@@ -22,20 +22,21 @@ def freeze(bank: DescriptionBank, state: State, undecided: Undecided = "refuse")
         first = open_ones[0]
         raise UserError(
             f"{len(open_ones)} characteristics are not decided, the first is {first.standing}",
-            where=f"bank {bank.title}: {first.wording.level} / {first.wording.name}",
+            where=f"bank {bank.title}: {first.wording.place}",
             fix="Decide them, or say --partial keep (as unreviewed) or --partial drop.",
         )
     wanted = ("approved", "undecided", "disputed") if undecided == "keep" else ("approved",)
-    levels = {
-        str(level): [_characteristic(item) for item in state.level(level) if item.standing in wanted]
-        for level in LEVELS
+    lists = {
+        level or GENERIC: [_characteristic(item) for item in state.level(level) if item.standing in wanted]
+        for level in state.levels
     }
-    empty = [level for level, rows in levels.items() if not rows]
+    empty = [name for name, rows in lists.items() if not rows]
     if empty:
-        raise UserError(f"nothing is left at the level {empty[0]}", where=f"bank {bank.title}", fix="Approve some.")
-    kept = bank.model_dump(mode="json", exclude={*map(str, LEVELS), "version", "sign_off"}, exclude_none=True)
+        left = "nothing is left" if empty[0] == GENERIC else f"nothing is left at the level {empty[0]}"
+        raise UserError(left, where=f"bank {bank.title}", fix="Approve some.")
+    kept = bank.model_dump(mode="json", exclude={*map(str, LEVELS), GENERIC, "version", "sign_off"}, exclude_none=True)
     signed = {"version": bank.version + 1, "sign_off": _sign_off(state)}
-    frozen: DescriptionBank = validate({**kept, **signed, **levels}, DescriptionBank, where=f"bank {bank.title}")
+    frozen: DescriptionBank = validate({**kept, **signed, **lists}, DescriptionBank, where=f"bank {bank.title}")
     return frozen
 
 

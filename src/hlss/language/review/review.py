@@ -15,7 +15,7 @@ class Outdated(UserError):  # noqa: N818 — what the decision is
     """A decision about a text that another tab or reviewer has changed since. `newer`: that text now."""
 
     def __init__(self, newer: Wording) -> None:
-        now = f"{newer.level} / {newer.name}: " + " | ".join(newer.descriptions)
+        now = f"{newer.place}: " + " | ".join(newer.descriptions)
         super().__init__(
             f"the text was changed meanwhile, and is now: {now}", fix="Nothing was saved; look at it and decide again."
         )
@@ -49,7 +49,15 @@ class Review:
         return self._decide(key, "edit", seen, after)
 
     def move(self, key: Key, seen: Wording, level: Level) -> Entry:
-        """To another level; verdicts about it there are still to come. Raises Outdated."""
+        """To another level; verdicts about it there are still to come. Raises Outdated; UserError where the bank has
+        one list for all levels.
+        """
+        if self.bank.generic:
+            raise UserError(
+                "this bank has one list for all levels: nothing can be moved",
+                where=seen.place,
+                fix="Reject or edit it.",
+            )
         return self._decide(key, "move", seen, seen.model_copy(update={"level": level}))
 
     def comment(self, key: Key, text: str) -> Entry:
@@ -62,8 +70,10 @@ class Review:
         return self.log.append(made)
 
     def undo(self) -> Entry:
-        """Take back this reviewer's last entry that stands, by a further one. Raises UserError where there is none,
-        and Outdated where another has changed the text that it made.
+        """Take back this reviewer's last entry that stands, by a further one, whichever tab, server or day it is of:
+        who starts the server again goes on where they stopped. The entry returned names what was taken back, which need
+        not be what is on the screen. Raises UserError where there is none, and Outdated where another has changed the
+        text that it made.
         """
 
         def made(entries: list[Entry]) -> Entry:
@@ -104,6 +114,7 @@ def _refuse_copies(state: State, key: Key, after: Wording) -> None:
         if item.key == key:
             continue
         texts = {normalised(text) for text in item.wording.descriptions}
-        where = f"{item.wording.level} / {item.wording.name}"
         if normalised(item.wording.name) == normalised(after.name) or texts & set(own):
-            raise UserError("this name or one of these sentences stands there already", where=where, fix="Reword it.")
+            raise UserError(
+                "this name or one of these sentences stands there already", where=item.wording.place, fix="Reword it."
+            )

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from hlss.errors import UserError
 from hlss.language.bank import DescriptionBank
 from hlss.language.review.entries import Entry, Wording
 from hlss.types import LEVELS, Level
 
-Key = tuple[Level, str]
+Key = tuple[Level | None, str]
 Verdict = Literal["approved", "edited", "rejected"]
 Standing = Literal["undecided", "approved", "rejected", "disputed"]
 
@@ -48,13 +49,16 @@ class Item:
 
 @dataclass(frozen=True)
 class State:
-    """Of a whole bank: items in its order, and the entries that stand (without what was undone)."""
+    """Of a whole bank: items in its order, the entries that stand (without what was undone), and the levels that there
+    are: (None,) where one list is for all of them.
+    """
 
     items: dict[Key, Item]
     entries: tuple[Entry, ...]
+    levels: tuple[Level | None, ...]
 
-    def level(self, level: Level) -> list[Item]:
-        """Items that stand at a level now; what was moved there comes last."""
+    def level(self, level: Level | None) -> list[Item]:
+        """Items that stand at a level (None: in the list for all) now; what was moved there comes last."""
         here = [item for item in self.items.values() if item.wording.level == level]
         return sorted(here, key=lambda item: item.key[0] != level)
 
@@ -74,17 +78,24 @@ class State:
 
 
 def fold(bank: DescriptionBank, entries: Sequence[Entry]) -> State:
-    """The state of `bank` after these entries. An entry that was undone counts as never made."""
+    """The state of `bank` after these entries. An entry that was undone counts as never made.
+
+    Of a bank with one list for all levels, what an older log says of a level is read as of that list: moves between
+    levels are nothing there. Raises UserError for an entry about a characteristic that the bank does not have.
+    """
     gone = {entry.undoes for entry in entries if entry.action == "undo"}
     left = tuple(entry for entry in entries if entry.action != "undo" and entry.id not in gone)
+    if bank.generic:
+        left = tuple(entry.without_level() for entry in left)
     items = {
-        (level, one.name): Item((level, one.name), Wording.of(level, one))
-        for level in LEVELS
-        for one in bank.level(level)
+        (level, one.name): Item((level, one.name), Wording.of(level, one)) for level, one in bank.characteristics()
     }
     for entry in left:
+        if entry.key not in items:
+            where = f"entry {entry.id} of {entry.who}"
+            raise UserError(f"the bank has no {entry.before.place}", where=where, fix="Restore the log.")
         _apply(items[entry.key], entry)
-    return State(items, left)
+    return State(items, left, (None,) if bank.generic else LEVELS)
 
 
 def _apply(item: Item, entry: Entry) -> None:

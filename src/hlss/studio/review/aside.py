@@ -1,16 +1,19 @@
 """Beside a characteristic: what reviewers, the linter, other characteristics and images say of it."""
 
 import base64
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
-from nicegui import ui
+from nicegui import run, ui
 
-from hlss.language.review.entries import Wording
+from hlss.errors import UserError
+from hlss.language.review.beside import Beside
 from hlss.language.review.evidence import Evidence, Picture
+from hlss.language.review.neighbours import Neighbour, Neighbours
 from hlss.language.review.state import Item, State
-from hlss.language.wording import content_words, overlap
 from hlss.studio.review.parts import chip
+
+Found = TypeVar("Found")
 
 
 def reviewers(state: State, item: Item) -> None:
@@ -35,17 +38,30 @@ def findings(lines: Sequence[str]) -> None:
         ui.label("nothing found").classes("quiet")
 
 
-def neighbours(state: State, item: Item) -> None:
-    """The characteristics that share most words with this one."""
-    _heading("Nearest in words")
-    for share, name in _nearest(state, item):
+def neighbours(near: Neighbours, state: State, item: Item) -> None:
+    """The characteristics that are most like this one."""
+    _heading(f"Nearest, by {near.measure}")
+    _later(lambda: near.nearest(state, item.key), _near)
+
+
+def images(beside: Beside, item: Item) -> None:
+    """Those that match the words best and worst; nothing where there is no cohort."""
+    evidence = beside.evidence
+    if evidence is None:
+        return
+    for notice in beside.notices:
+        ui.label(notice).classes("quiet")
+    _later(lambda: evidence(item.wording), _patches)
+
+
+def _near(found: list[Neighbour]) -> None:
+    for one in found:
         with ui.element("div").classes("pair"):
-            ui.label(name)
-            ui.label(f"{share:.0%}").classes("quiet figure")
+            ui.label(one.wording.place)
+            ui.label(f"{one.score:.2f}").classes("quiet figure")
 
 
-def patches(found: Evidence | None) -> None:
-    """Images that match the words best and worst; nothing where none were matched."""
+def _patches(found: Evidence | None) -> None:
     if found is None:
         return
     for title, pictures in (("Best matches", found.best), ("Worst matches", found.worst)):
@@ -67,18 +83,24 @@ def _heading(text: str) -> None:
     ui.label(text).classes("heading").props('role="heading" aria-level=3')
 
 
-def _nearest(state: State, item: Item, count: int = 4) -> list[tuple[float, str]]:
-    """(content words shared, of all of both; level / name) of the most alike characteristics."""
-    own = _words(item.wording)
-    found = [
-        (overlap(own, _words(other.wording)).jaccard, other.wording)
-        for other in state.items.values()
-        if other.key != item.key
-    ]
-    best = sorted(found, key=lambda pair: -pair[0])[:count]
-    return [(share, f"{wording.level} / {wording.name}") for share, wording in best]
+def _later(find: Callable[[], Found], show: Callable[[Found], None]) -> None:
+    """Show what takes its time to find, in the place where this is called; or why it cannot be found."""
+    place = ui.element("div").classes("later")
 
+    async def fill() -> None:
+        try:
+            found = await run.io_bound(find)
+        except UserError as error:
+            found, reason = None, str(error)
+        else:
+            reason = ""
+        if place.is_deleted:  # the reviewer has gone on
+            return
+        with place:
+            if reason:
+                ui.label(reason).classes("warning")
+            elif found is not None:
+                show(found)
 
-@lru_cache(4096)
-def _words(wording: Wording) -> frozenset[str]:
-    return content_words(" ".join(wording.descriptions))
+    with place:
+        ui.timer(0, fill, once=True)

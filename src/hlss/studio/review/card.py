@@ -10,9 +10,9 @@ from hlss.studio.review.parts import chip, hint
 _ACTIONS = (("a", "Approve"), ("r", "Reject"), ("e", "Edit"), ("c", "Comment"), ("m", "Move"), ("u", "Undo"))
 
 
-def card(item: Item, who: str, where: str, mark: str, act: Callable[[str], object]) -> None:
-    """who: the reviewer; where: its place in the list; mark: names the text, for keys pressed on it; act: is given the
-    key of the button that was pressed.
+def card(item: Item, who: str, where: str, mark: str, moves: bool, act: Callable[[str], object]) -> None:
+    """who: the reviewer; where: its place in the list; mark: names the text, for keys pressed on it; moves: whether
+    there are levels to move it to; act: is given the key of the button that was pressed.
     """
     with ui.element("article").classes("card") as shown:
         shown.props["data-shown"] = mark
@@ -29,6 +29,8 @@ def card(item: Item, who: str, where: str, mark: str, act: Callable[[str], objec
                 ui.label(text).classes("text")
         with ui.element("div").classes("acts"):
             for key, name in _ACTIONS:
+                if key == "m" and not moves:
+                    continue
                 button = ui.button(on_click=lambda key=key: act(key), color=None).props("flat no-caps")
                 with button.classes(f"act {name.lower()}"):
                     hint(name, key)

@@ -137,7 +137,7 @@ def _fields(labels: list[str], texts: list[str]) -> list[Any]:
     return fields
 
 
-def _wording(level: Level, texts: list[str | None]) -> Wording:
+def _wording(level: Level | None, texts: list[str | None]) -> Wording:
     name, *descriptions = (" ".join((text or "").split()) for text in texts)  # one line each
     return Wording.model_validate({"level": level, "name": name, "descriptions": descriptions})
 

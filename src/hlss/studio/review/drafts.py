@@ -21,7 +21,7 @@ class Draft(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
     kind: Kind
-    level: Level
+    level: Level | Literal[""]  # none: of the list for all levels
     name: str
     about: str
     when: int
@@ -30,7 +30,7 @@ class Draft(BaseModel):
     @property
     def key(self) -> Key:
         """Of the characteristic it is about."""
-        return self.level, self.name
+        return self.level or None, self.name
 
     @property
     def time(self) -> str:
@@ -46,7 +46,7 @@ class Drafts:
 
     def watch(self, form: ui.element, kind: Kind, key: Key, about: str) -> None:
         """Keep what is typed into the fields of `form` from now on."""
-        given = {"draft": self._at(kind, key), "kind": kind, "level": str(key[0]), "name": key[1], "about": about}
+        given = {"draft": self._at(kind, key), "kind": kind, "level": key[0] or "", "name": key[1], "about": about}
         form.props.update({f"data-{name}": value for name, value in given.items()})
 
     async def of(self, kind: Kind, key: Key, fields: int) -> Draft | None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from functools import lru_cache
 
-from hlss.language.bank import Characteristic, DescriptionBank
+from hlss.language.bank import GENERIC, Characteristic, DescriptionBank
 from hlss.language.lint.findings import Finding
 from hlss.language.lint.lint import ALONE
 from hlss.language.lint.repeats import by_repeats
@@ -36,14 +36,15 @@ class Findings:
         return [*self._of_wording(item.wording), *twice.get((item.wording.level, item.wording.name), ())]
 
     def _found_twice(self, wordings: tuple[Wording, ...]) -> _Twice:
-        """In a list for all levels: each text once, and the same at every level."""
-        generic = bool(self._bank.generic)
-        here = [one for one in wordings if not generic or one.level == LEVELS[0]]
-        fields = {str(level): tuple(_as_characteristic(one) for one in here if one.level == level) for level in LEVELS}
+        levels: tuple[Level | None, ...] = (None,) if self._bank.generic else LEVELS
+        now = {
+            level or GENERIC: tuple(_as_characteristic(one) for one in wordings if one.level == level)
+            for level in levels
+        }
         found: dict[tuple[Level | None, str], tuple[str, ...]] = {}
-        for one in by_repeats(self._bank.model_copy(update={"generic": (), **fields})):  # a level may be empty by now
-            for level in LEVELS if generic else (one.place.level,):
-                found[level, one.place.name] = (*found.get((level, one.place.name), ()), _line(one))
+        for one in by_repeats(self._bank.model_copy(update=now)):  # a level may be empty by now
+            at = one.place.level, one.place.name
+            found[at] = (*found.get(at, ()), _line(one))
         return found
 
 

@@ -5,10 +5,11 @@ from collections.abc import Callable
 from nicegui import ui
 
 from hlss.language.review.agreement import agreement
+from hlss.language.review.entries import ALL_LEVELS
 from hlss.language.review.state import State
 from hlss.studio.review.parts import hint
 from hlss.studio.review.view import SHOWS, Show, View
-from hlss.types import LEVELS, Level
+from hlss.types import Level
 
 
 def progress(state: State, who: str, title: str) -> None:
@@ -25,15 +26,15 @@ def progress(state: State, who: str, title: str) -> None:
         ui.label("All is decided. “hlss bank freeze” writes the next version.").classes("note")
 
 
-def levels(state: State, who: str, view: View, go: Callable[[Level], object]) -> None:
+def levels(state: State, who: str, view: View, go: Callable[[Level | None], object]) -> None:
     """A tab for each level, with a bar of how far it is."""
     with ui.element("div").classes("levels"):
-        for number, level in enumerate(LEVELS, 1):
+        for number, level in enumerate(state.levels, 1):
             here, every = state.done(who, level)
             button = ui.button(on_click=lambda level=level: go(level), color=None).props("flat no-caps")
             button.classes("level here" if level == view.level else "level").props["aria-pressed"] = level == view.level
             with button:
-                hint(str(level), str(number))
+                hint(level or ALL_LEVELS, str(number))
                 ui.label(f"{here} of {every}").classes("quiet figure")
                 with ui.element("div").classes("bar"):
                     ui.element("div").style(f"width: {100 * here / max(1, every):.1f}%")

@@ -8,7 +8,8 @@ from typing import Any
 
 from nicegui import ui
 
-from hlss.language.review.evidence import FindEvidence
+from hlss.language.review.beside import Beside
+from hlss.language.review.entries import ALL_LEVELS
 from hlss.language.review.review import Review
 from hlss.language.review.state import Item, State
 from hlss.studio.review import aside, header
@@ -17,7 +18,7 @@ from hlss.studio.review.dialogs import Dialogs, answered
 from hlss.studio.review.findings import Findings
 from hlss.studio.review.parts import attempt, hint, warn
 from hlss.studio.review.view import Show, Shown, View
-from hlss.types import LEVELS, Level
+from hlss.types import Level
 
 _HERE = Path(__file__).parent
 _FOOT = (("j →", "next"), ("k ←", "previous"), ("n", "next undecided"), ("/", "filter"), ("?", "all keys"))
@@ -26,8 +27,8 @@ _FOOT = (("j →", "next"), ("k ←", "previous"), ("n", "next undecided"), ("/"
 class Page:
     """One tab. Everything shown comes from the log, which other tabs may have changed."""
 
-    def __init__(self, review: Review, findings: Findings, evidence: FindEvidence | None = None) -> None:
-        self._review, self._findings, self._evidence = review, findings, evidence
+    def __init__(self, review: Review, findings: Findings, beside: Beside) -> None:
+        self._review, self._findings, self._beside = review, findings, beside
         self._view = View(review.who, findings.flagged)
         self._size, self._shown = 0, Shown()  # of the log; the text on the screen
 
@@ -37,7 +38,7 @@ class Page:
         ui.add_head_html(f"<style>{style}</style><script>{script}</script>")
         ui.on("review_key", self._key)
         first = self._view.next_undecided(self._look())
-        self._view.level, self._view.key = (first.wording.level, first.key) if first else (LEVELS[0], None)
+        self._view.level, self._view.key = (first.wording.level, first.key) if first else (self._state.levels[0], None)
         with ui.element("div").classes("review"):
             self._body = ui.refreshable(self._card_and_all)
             self._top = ui.refreshable(self._head)
@@ -75,13 +76,15 @@ class Page:
             return
         self._shown.put(item, time.monotonic())
         with ui.element("div").classes("two"):
-            where = f"{item.wording.level} {self._view.at + 1} of {len(self._view.items(state))}"
-            card(item, self._review.who, where, self._shown.mark, lambda key: self._do(key, item))
+            where = f"{item.wording.level or ALL_LEVELS} {self._view.at + 1} of {len(self._view.items(state))}"
+            with ui.element("div").classes("left"):
+                moves = len(state.levels) > 1
+                card(item, self._review.who, where, self._shown.mark, moves, lambda key: self._do(key, item))
+                aside.images(self._beside, item)
             with ui.element("aside"):
                 aside.reviewers(state, item)
                 aside.findings(self._findings.of(state, item))
-                aside.patches(self._evidence(*item.key) if self._evidence else None)
-                aside.neighbours(state, item)
+                aside.neighbours(self._beside.neighbours, state, item)
 
     async def _key(self, event: Any) -> None:
         if self._dialogs.busy:
@@ -101,14 +104,17 @@ class Page:
             "n": self._next_undecided,
             "u": self._undo,
             "?": self._dialogs.help,
-            **{str(number): partial(self._go, level) for number, level in enumerate(LEVELS, 1)},
+            **{str(number): partial(self._go, level) for number, level in enumerate(self._state.levels, 1)},
         }
         if key in free:
             free[key]()
         elif item is not None and key in "ec":
             return self._dialogs.edit(item) if key == "e" else self._dialogs.comment(item)
         elif item is not None and key == "m":
-            self._dialogs.move(item)
+            if len(self._state.levels) > 1:
+                self._dialogs.move(item)
+            else:
+                warn("This bank has one list for all levels: nothing can be moved.")
         elif item is not None:
             self._decide(self._review.approve if key == "a" else self._review.reject, item)
         return None
@@ -153,7 +159,7 @@ class Page:
             press = "e" if draft.kind == "edit" else "c"
             ui.notify(f"Text typed at {draft.time} is not saved: press “{press}” to go on with it.", timeout=10000)
 
-    def _go(self, level: Level) -> None:
+    def _go(self, level: Level | None) -> None:
         self._view.go(level)
         self._refresh()
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from hlss.errors import UserError
-from hlss.language.review.evidence import FindEvidence
+from hlss.language.review.beside import Beside
 from hlss.language.review.review import Review
 from hlss.studio.review.findings import Findings
 from hlss.studio.serving import bound, run
@@ -11,7 +11,7 @@ from hlss.studio.serving import bound, run
 _PATIENCE_S = 60.0  # a busy machine may take so long, and a tab that sleeps, before it has to load again
 
 
-def serve(review: Review, port: int, say: Callable[[str], object], evidence: FindEvidence | None = None) -> None:
+def serve(review: Review, port: int, say: Callable[[str], object], beside: Beside) -> None:
     """Serve until Ctrl-C; `say` is given the address with its token, and at the end where the log is.
 
     Raises UserError without `studio`, and where the port is taken.
@@ -26,7 +26,7 @@ def serve(review: Review, port: int, say: Callable[[str], object], evidence: Fin
     listening, app, findings = bound(port), FastAPI(), Findings(review.bank)
 
     async def page() -> None:
-        await Page(review, findings, evidence).build()
+        await Page(review, findings, beside).build()
 
     ui.page("/", title=f"Review: {review.bank.title}", response_timeout=_PATIENCE_S)(page)
     ui.run_with(

@@ -40,7 +40,7 @@ class View:
 
     who: str
     flagged: Callable[[State], set[Key]]
-    level: Level = LEVELS[0]
+    level: Level | None = LEVELS[0]
     show: Show = "all"
     name: str = ""
     key: Key | None = None
@@ -70,7 +70,7 @@ class View:
         self.at, self.key = there, items[there].key
         return True
 
-    def go(self, level: Level) -> None:
+    def go(self, level: Level | None) -> None:
         """To the first of a level."""
         self.level, self.at, self.key = level, 0, None
 
@@ -87,7 +87,7 @@ class View:
 
     def next_undecided(self, state: State) -> Item | None:
         """The reviewer's next without a verdict, in the order of the bank, from the one shown on and round again."""
-        every = [item for level in LEVELS for item in state.level(level)]
+        every = [item for level in state.levels for item in state.level(level)]
         keys = [item.key for item in every]
         start = keys.index(self.key) + 1 if self.key in keys else 0
         around = [*every[start:], *every[:start]]
