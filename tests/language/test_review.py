@@ -209,6 +209,14 @@ def test_the_shipped_bank_for_all_levels_is_reviewed_and_frozen(tmp_path: Path) 
     kept = freeze(review.bank, review.state(), "keep")
     assert kept.names(Level.PATCH) == review.bank.names(Level.PATCH)
     assert kept.fingerprint == review.bank.fingerprint
+    assert kept.provenance == review.bank.provenance
+    assert kept.provenance.endswith("Unreviewed: no pathologist has verified these descriptions.")
+    key, item = next(iter(review.state().items.items()))
+    review.approve(key, item.wording)
+    told = freeze(review.bank, review.state(), "drop").provenance
+    assert told.startswith("Drafted by the hlss authors")
+    assert told.endswith(f"Reviewed from version 1, fingerprint {review.bank.fingerprint}.")
+    assert "Unreviewed" not in told
 
 
 def test_a_log_that_speaks_of_levels_is_read_of_a_list_for_all(generic: Review) -> None:

@@ -13,7 +13,7 @@ from hlss.files import digest
 from hlss.jobs.bank import text_tower
 from hlss.jobs.bank_draft_server import confirmed, key_of
 from hlss.jobs.setup import now_and_then
-from hlss.language.bank import DescriptionBank
+from hlss.language.bank import UNREVIEWED, DescriptionBank
 from hlss.language.bank_files import write_bank
 from hlss.language.draft.asker import Asker, Limits, Say
 from hlss.language.draft.budget import MOST, agree, estimate
@@ -123,8 +123,7 @@ def _bank(card: Card, drafting: Drafting, transcript: Transcript) -> Description
     start = transcript.start
     provenance = (
         f"Drafted by the language model {start['model']} at {start['host']} on {start['date']} with hlss bank draft; "
-        f"card {start['card']}, transcript {transcript.digest()}. "
-        "Unreviewed: no pathologist has verified these descriptions."
+        f"card {start['card']}, transcript {transcript.digest()}. {UNREVIEWED}"
     )
     levels = {str(level): tuple(drafting.kept[level]) for level in LEVELS}
     return DescriptionBank(title=card.title, domain=card.domain, provenance=provenance, **levels)

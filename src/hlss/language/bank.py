@@ -16,6 +16,7 @@ from hlss.types import LEVELS, Level
 
 DESCRIPTIONS = 4
 GENERIC = "generic"
+UNREVIEWED = "Unreviewed: no pathologist has verified these descriptions."  # in the provenance of a drafted bank
 
 Text = Annotated[str, StringConstraints(strict=True, strip_whitespace=True, min_length=1)]
 Status = Literal["unreviewed", "approved"]

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from hlss.config import validate
 from hlss.errors import UserError
-from hlss.language.bank import GENERIC, DescriptionBank
+from hlss.language.bank import GENERIC, UNREVIEWED, DescriptionBank
 from hlss.language.review.state import Item, State
 from hlss.types import LEVELS
 
@@ -35,9 +35,17 @@ def freeze(bank: DescriptionBank, state: State, undecided: Undecided = "refuse")
         left = "nothing is left" if empty[0] == GENERIC else f"nothing is left at the level {empty[0]}"
         raise UserError(left, where=f"bank {bank.title}", fix="Approve some.")
     kept = bank.model_dump(mode="json", exclude={*map(str, LEVELS), GENERIC, "version", "sign_off"}, exclude_none=True)
-    signed = {"version": bank.version + 1, "sign_off": _sign_off(state)}
+    signed = {"version": bank.version + 1, "sign_off": _sign_off(state), "provenance": _provenance(bank, state)}
     frozen: DescriptionBank = validate({**kept, **signed, **lists}, DescriptionBank, where=f"bank {bank.title}")
     return frozen
+
+
+def _provenance(bank: DescriptionBank, state: State) -> str:
+    """How it was drafted, and from what it was reviewed; that nobody had verified it is no longer so."""
+    if not state.with_standing("approved"):
+        return bank.provenance
+    drafted = " ".join(bank.provenance.replace(UNREVIEWED, "").split())
+    return f"{drafted} Reviewed from version {bank.version}, fingerprint {bank.fingerprint}."
 
 
 def _characteristic(item: Item) -> dict[str, Any]:
