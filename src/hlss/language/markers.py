@@ -12,7 +12,7 @@ from hlss.config import Part, read_settings
 from hlss.errors import UserError
 from hlss.files import digest
 from hlss.language.bank import DESCRIPTIONS, DescriptionBank, Status, Text, normalised
-from hlss.language.wording import content_words, named_in, overlap
+from hlss.language.wording import Sentence, named_in
 
 Sentences = Annotated[tuple[Text, ...], Field(min_length=DESCRIPTIONS, max_length=DESCRIPTIONS)]
 
@@ -78,13 +78,13 @@ def refuse_shared(markers: MarkerSet, bank: DescriptionBank) -> None:
 
     Case, punctuation, spaces, stop words, order and endings do not make two sentences different (language/wording.py).
     """
-    of_bank = [(place, text, content_words(text)) for place, text in bank.places() if place.number is not None]
+    of_bank = [(place, Sentence.of(text)) for place, text in bank.places() if place.number is not None]
     for place, text in markers.sentences():
-        words = content_words(text)
-        for where, other, others in of_bank:
-            same = normalised(text) == normalised(other)
-            if same or overlap(words, others).near_copy:
-                how = "shares a sentence with" if same else f"holds {other!r}, a near copy of a sentence of"
+        one = Sentence.of(text)
+        for where, other in of_bank:
+            if one.copies(other):
+                near = f"holds {other.text!r}, a near copy of a sentence of"
+                how = "shares a sentence with" if one.same(other) else near
                 raise UserError(
                     f"bank {bank.title!r} {how} the markers: {text!r} ({where})",
                     where=f"markers {markers.name}: {place}",

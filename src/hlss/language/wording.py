@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import yaml
 
@@ -30,6 +30,26 @@ class Overlap(NamedTuple):
     @property
     def near_copy(self) -> bool:
         return self.shared >= FEWEST and (self.jaccard >= ALIKE or self.containment >= HELD)
+
+
+class Sentence(NamedTuple):
+    """A text as it is compared with others: as it stands, what makes it the same as another, its content words."""
+
+    text: str
+    plain: str
+    words: frozenset[str]
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        return cls(text, normalised(text), content_words(text))
+
+    def same(self, other: "Sentence") -> bool:
+        """But for case, punctuation and spaces."""
+        return self.plain == other.plain
+
+    def copies(self, other: "Sentence") -> bool:
+        """Whether it is the same, or a near copy."""
+        return self.same(other) or overlap(self.words, other.words).near_copy
 
 
 def content_words(text: str) -> frozenset[str]:

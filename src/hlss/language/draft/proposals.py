@@ -2,22 +2,21 @@
 
 from typing import NamedTuple
 
-from hlss.language.bank import normalised
 from hlss.language.draft.nearness import Nearness
 from hlss.language.draft.schema import Candidate, plain, sentence
 from hlss.language.draft.sentences import fault_of_name
 from hlss.language.lint.form import MOST_IN_NAME
-from hlss.language.wording import content_words, overlap
+from hlss.language.wording import Sentence, content_words
 from hlss.types import Level
 
 
 class Item(NamedTuple):
-    """A candidate at its level. name, gist: their content words."""
+    """A candidate at its level. name: its content words."""
 
     level: Level
     candidate: Candidate
     name: frozenset[str]
-    gist: frozenset[str]
+    gist: Sentence
 
 
 class Proposals:
@@ -38,10 +37,9 @@ class Proposals:
             return None
         if fault_of_name(candidate.name):
             return None
-        item = Item(level, candidate, content_words(candidate.name), content_words(candidate.gist))
+        item = Item(level, candidate, content_words(candidate.name), Sentence.of(candidate.gist))
         for other in self.items:
-            same = item.name == other.name or normalised(candidate.gist) == normalised(other.candidate.gist)
-            if same or overlap(item.gist, other.gist).near_copy:
+            if item.name == other.name or item.gist.copies(other.gist):
                 return None
         if self._nearness is not None and not self._nearness.takes(f"{candidate.name}: {candidate.gist}"):
             return None

@@ -8,9 +8,9 @@ from typing import Annotated, Any, ClassVar, TypeVar
 from pydantic import AfterValidator, Field, StringConstraints, ValidationError
 
 from hlss.config import Part
-from hlss.language.bank import DESCRIPTIONS, normalised
+from hlss.language.bank import DESCRIPTIONS
 from hlss.language.lint.form import FEWEST_WORDS, MOST_IN_NAME
-from hlss.language.wording import content_words, overlap
+from hlss.language.wording import Sentence
 from hlss.types import Level
 
 WORDS = 20
@@ -53,10 +53,10 @@ def _different(texts: list[str]) -> list[str]:
     for text in texts:
         if wrong := sentence(text):
             raise ValueError(f"a description {wrong}")
-    words = [content_words(text) for text in texts]
-    for i, text in enumerate(texts):
+    known = [Sentence.of(text) for text in texts]
+    for i, one in enumerate(known):
         for j in range(i):
-            if normalised(text) == normalised(texts[j]) or overlap(words[i], words[j]).near_copy:
+            if one.copies(known[j]):
                 raise ValueError(f"descriptions {j + 1} and {i + 1} use nearly the same words")
     return texts
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 
-from hlss.language.bank import DESCRIPTIONS, Characteristic, DescriptionBank, normalised
+from hlss.language.bank import DESCRIPTIONS, Characteristic, DescriptionBank
 from hlss.language.lint.findings import Severity
 from hlss.language.lint.lint import ALONE
-from hlss.language.wording import content_words, overlap
+from hlss.language.wording import Sentence
 
 
 def fault(descriptions: Sequence[str]) -> str | None:
@@ -29,17 +29,16 @@ class Kept:
     """Sentences of what came through so far."""
 
     def __init__(self) -> None:
-        self._words: dict[str, frozenset[str]] = {}
+        self._kept: list[Sentence] = []
 
     def copied(self, descriptions: Iterable[str]) -> str | None:
         """Which of these nearly copies a kept sentence, in one line; None where none does."""
-        for text in descriptions:
-            words = content_words(text)
-            for other, its in self._words.items():
-                if normalised(text) == normalised(other) or overlap(words, its).near_copy:
-                    return f"{text!r} nearly copies {other!r}, which describes another characteristic"
+        for one in map(Sentence.of, descriptions):
+            for other in self._kept:
+                if one.copies(other):
+                    return f"{one.text!r} nearly copies {other.text!r}, which describes another characteristic"
         return None
 
     def add(self, descriptions: Iterable[str]) -> None:
         """Keep these."""
-        self._words.update({text: content_words(text) for text in descriptions})
+        self._kept += map(Sentence.of, descriptions)
