@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 
-from hlss.language.bank import DESCRIPTIONS, Characteristic, DescriptionBank
+from hlss.language.bank import DESCRIPTIONS, Characteristic
 from hlss.language.lint.findings import Severity
-from hlss.language.lint.lint import ALONE
+from hlss.language.lint.lint import lint_alone
 from hlss.language.wording import Sentence
 
 
@@ -19,9 +19,7 @@ def fault_of_name(name: str) -> str | None:
 
 
 def _first(name: str, descriptions: Sequence[str]) -> str | None:
-    one = Characteristic(name=name, descriptions=tuple(descriptions))
-    bank = DescriptionBank(title="draft", domain="draft", provenance="draft", generic=(one,))
-    found = (finding for rule in ALONE for finding in rule(bank))
+    found = lint_alone(Characteristic(name=name, descriptions=tuple(descriptions)))
     return next((f"{one.text!r}: {one.reason}" for one in found if one.severity is Severity.ERROR), None)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from hlss.encoders.base import TextEncoder
-from hlss.language.bank import DescriptionBank
+from hlss.language.bank import Characteristic, DescriptionBank
 from hlss.language.lint.findings import Findings, Report, Severity
 from hlss.language.lint.form import by_form
 from hlss.language.lint.repeats import by_repeats
@@ -12,8 +12,15 @@ from hlss.language.lint.tower import by_tower
 from hlss.language.lint.wordlists import by_words
 
 Rule = Callable[[DescriptionBank], Findings]
-ALONE: tuple[Rule, ...] = (by_words, by_form, by_spelling)  # what they say of a text hangs on that text only
-RULES: tuple[Rule, ...] = (*ALONE, by_repeats)
+_ALONE: tuple[Rule, ...] = (by_words, by_form, by_spelling)  # what they say of a text hangs on that text only
+RULES: tuple[Rule, ...] = (*_ALONE, by_repeats)
+
+
+def lint_alone(one: Characteristic) -> Findings:
+    """What can be said against a characteristic without the rest of its bank: all rules but those of repeats."""
+    bank = DescriptionBank(title="-", domain="-", provenance="-", generic=(one,))
+    for rule in _ALONE:
+        yield from rule(bank)
 
 
 def lint_bank(bank: DescriptionBank, encoder: TextEncoder | None = None) -> Report:

@@ -5,7 +5,7 @@ from functools import lru_cache
 
 from hlss.language.bank import GENERIC, Characteristic, DescriptionBank
 from hlss.language.lint.findings import Finding
-from hlss.language.lint.lint import ALONE
+from hlss.language.lint.lint import lint_alone
 from hlss.language.lint.repeats import by_repeats
 from hlss.language.review.entries import Wording
 from hlss.language.review.state import Item, Key, State
@@ -57,8 +57,7 @@ def _as_characteristic(wording: Wording) -> Characteristic:
 
 
 def _by_itself(wording: Wording) -> tuple[str, ...]:
-    alone = DescriptionBank(title="-", domain="-", provenance="-", generic=(_as_characteristic(wording),))
-    return tuple(_line(one) for rule in ALONE for one in rule(alone))
+    return tuple(map(_line, lint_alone(_as_characteristic(wording))))
 
 
 def _line(one: Finding) -> str:
