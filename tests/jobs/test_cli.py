@@ -64,6 +64,8 @@ def test_train_embed_evaluate_and_say_where_the_output_lies(experiment, hlss, tm
     again = hlss("train", experiment)
     assert "nothing to do" in again.stderr
     assert again.returncode == 0
+    (tmp_path / "run" / "provenance.json").unlink()  # as in a run of which somebody carried the weights only
+    assert run_here("embed", tmp_path / "run", "--out", tmp_path / "carried").exit_code == 0
 
 
 def test_killed_and_started_again_ends_with_the_same_bits(experiment, hlss, tmp_path):

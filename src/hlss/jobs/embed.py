@@ -26,7 +26,7 @@ from hlss.jobs.tower import Norms, tower_of
 from hlss.jobs.train import say_once
 from hlss.train.checkpoint import MIDWAY, name_of
 from hlss.train.problems import Problems
-from hlss.train.run_folder import recorded
+from hlss.train.run_folder import RECORD, recorded
 
 
 def embed_run(
@@ -94,8 +94,8 @@ def _refuse_alone(per_slide: Path | None, hands: Hands, shard: str | None) -> No
 
 
 def _bank_facts(folder: Path, checkpoint: str) -> dict[str, Any]:
-    """The bank that a checkpoint was trained with; of the start, none."""
-    known = {} if checkpoint == name_of(0) else recorded(folder)
+    """The bank that a checkpoint was trained with; of the start, none, and none of a run carried without its record."""
+    known = {} if checkpoint == name_of(0) or not (folder / RECORD).exists() else recorded(folder)
     return {name: known[name] for name in ("bank_fingerprint", "bank_status") if known.get(name) is not None}
 
 

@@ -10,6 +10,7 @@ from hlss.errors import UserError
 from hlss.experiment import Experiment
 from hlss.files import write_json
 from hlss.jobs.table_spec import Planned
+from hlss.train.run_folder import RECORD
 
 LAST = "last"
 _DONE, _SESSIONS = "done.json", "sessions.json"
@@ -18,7 +19,7 @@ _SIGNS_OF_LIFE = ("log.jsonl", "checkpoints", "embeddings")  # written to while 
 
 def refuse_others(plan: Sequence[Planned]) -> None:
     """Raise UserError, naming them, where folders hold runs of other settings than the table's."""
-    others = [run.folder for run in plan if _known(run.folder / "provenance.json", run.experiment) is False]
+    others = [run.folder for run in plan if _known(run.folder / RECORD, run.experiment) is False]
     if others:
         raise UserError(
             f"{len(others)} run folders hold other settings than this table's",

@@ -25,7 +25,8 @@ from hlss.jobs.embed import embed_run
 from hlss.jobs.setup import Say
 from hlss.jobs.table_folder import embeddings_of, facts_of, patches
 from hlss.jobs.table_spec import START, Planned, start_of
-from hlss.train.checkpoint import ENCODER_FILE
+from hlss.train.checkpoint import ENCODER_FILE, name_of
+from hlss.train.run_folder import recorded
 
 
 class Health(Part):
@@ -94,7 +95,7 @@ class Results(Part):
         assert facts is not None
         found = self.of(experiment)
         if found is None or (found.embeddings, found.start) != (_digest(table), start):
-            made_by = json.loads((run / "provenance.json").read_text())
+            made_by = recorded(run)
             about = {"start": start, "made": facts, "provenance": made_by}
             self._write(run.name, self._scored(experiment, table, experiment.name, about))
             found = self.of(experiment)
@@ -102,7 +103,7 @@ class Results(Part):
 
     def _keep_start(self, experiment: Experiment, say: Say) -> str:
         """Embed and score the weights that a run started from; equal weights are embedded once. Returns its name."""
-        weights = experiment.folder / "checkpoints" / "step-00000000" / ENCODER_FILE
+        weights = experiment.folder / "checkpoints" / name_of(0) / ENCODER_FILE
         name = f"{START}-{digest([file_digest(weights), start_of(experiment), experiment.split.fold])}"
         with _locked(self.starts / ".lock"):
             table = self.starts / name

@@ -10,6 +10,8 @@ from typing import IO, Any
 from hlss.errors import UserError
 from hlss.files import replacing, write_json
 
+RECORD = "provenance.json"
+
 
 class RunFolder:
     """Opened with `with`: locks the folder, refuses another experiment's, and lets go at the end.
@@ -49,14 +51,13 @@ class RunFolder:
 
     def note(self, facts: Mapping[str, Any]) -> None:
         """Write down what made the run; what began it stays when it goes on."""
-        path = self.folder / "provenance.json"
-        known = json.loads(path.read_text())
-        write_json(path, {**known, **{key: value for key, value in facts.items() if key not in known}})
+        known = recorded(self.folder)
+        write_json(self.folder / RECORD, {**known, **{key: value for key, value in facts.items() if key not in known}})
 
     def _claim(self) -> None:
-        path = self.folder / "provenance.json"
+        path = self.folder / RECORD
         if path.exists():
-            known = json.loads(path.read_text()).get("config_hash")
+            known = recorded(self.folder).get("config_hash")
             if known != self.config_hash:
                 raise UserError(
                     f"this folder holds another experiment (config {known}, not {self.config_hash})",
@@ -71,7 +72,7 @@ class RunFolder:
 
 def recorded(folder: Path) -> dict[str, Any]:
     """What made a run, as it wrote it down. Raises UserError where that cannot be read."""
-    path = Path(folder) / "provenance.json"
+    path = Path(folder) / RECORD
     try:
         return dict(json.loads(path.read_text()))
     except (OSError, ValueError) as error:
