@@ -7,7 +7,6 @@ of them beside patches of its cohort. Needs the extras `studio` and `browser`, a
 import argparse
 import multiprocessing
 import shutil
-import socket
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -79,10 +78,7 @@ def _decisions() -> Iterator[Entry]:
 def _serve(bank: str, log: Path, run: Path | None, told: Any) -> None:
     from hlss.studio.review.server import serve
 
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port = one.getsockname()[1]
-    serve(Review(read_bank(bank), log, ANN), port, told.send, beside(None, run))
+    serve(Review(read_bank(bank), log, ANN), 0, told.send, beside(None, run))  # any port that is free
 
 
 def _pictures(browser: Browser, url: str) -> None:

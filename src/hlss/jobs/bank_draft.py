@@ -51,10 +51,9 @@ def draft(card_path: Path, out: Path, server: Server | None, options: Options) -
     answers cannot be, a level that got nothing.
     """
     card, say = read_card(card_path), _timed()
-    start = _start(card, server, options)
-    key, expected = None if options.replay else key_of(options.key_env), estimate(options.per_level)
     nearness = _nearness(options)
-    start["text"] = None if nearness is None else nearness.facts
+    start = _start(card, server, options, nearness)
+    key, expected = None if options.replay else key_of(options.key_env), estimate(options.per_level)
     if not options.replay:
         say(f"estimate: {expected}")
         agree(expected, options.budget, options.yes, confirmed)
@@ -77,7 +76,7 @@ def draft(card_path: Path, out: Path, server: Server | None, options: Options) -
     return out
 
 
-def _start(card: Card, server: Server | None, options: Options) -> dict[str, Any]:
+def _start(card: Card, server: Server | None, options: Options, nearness: Nearness | None) -> dict[str, Any]:
     """Facts of the draft, which a transcript must share."""
     where: dict[str, Any] = {}
     if server is not None:
@@ -91,6 +90,7 @@ def _start(card: Card, server: Server | None, options: Options) -> dict[str, Any
         "card": digest(card.model_dump(mode="json")),
         "prompts": prompts_digest(),
         "per_level": options.per_level,
+        "text": None if nearness is None else nearness.facts,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
     }
 

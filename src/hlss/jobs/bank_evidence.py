@@ -19,6 +19,7 @@ from hlss.jobs.explain_sources import Source, refuse_other_width, sources_of
 from hlss.language.review.entries import Wording
 from hlss.language.review.evidence import Evidence, Picture
 from hlss.language.review.text_rows import TextRows
+from hlss.slides.resample import resized
 from hlss.types import Level
 
 COUNT, SIDE_PX, KEPT = 4, 160, 64  # pictures each way; of a picture; characteristics whose pictures are kept
@@ -144,7 +145,7 @@ def png_of(pixels: UInt8[ndarray, "h w 3"]) -> bytes:
     """RGB pixels as a PNG of at most SIDE_PX a side."""
     scale = SIDE_PX / max(pixels.shape[:2])
     if scale < 1:
-        pixels = np.asarray(cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
+        pixels = resized(pixels, (round(scale * pixels.shape[1]), round(scale * pixels.shape[0])))
     done, data = cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
     assert done
     return bytes(data)
