@@ -187,7 +187,19 @@ def explain(
     bank: Annotated[str | None, typer.Option(help="Bank of the profiles: a shipped one or a .yaml file.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to fill [explanations in the first run's folder].")] = None,
     side: Annotated[Literal["test", "val", "train", "all"], typer.Option(help="Whose patches.")] = "test",
-    change: Annotated[list[str] | None, typer.Option("--set", help="Another setting, as in top=5.")] = None,
+    units: Annotated[
+        list[str] | None, typer.Option(help="Explain each patch, slide, patient or class instead; may be repeated.")
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Only this slide, patient, class, or patch (SLIDE:X:Y); may be repeated.")
+    ] = None,
+    compare: Annotated[
+        list[str] | None, typer.Option(help="Two classes or two patients, one an option: what separates them.")
+    ] = None,
+    top: Annotated[
+        int | None, typer.Option(min=1, help="Characteristics shown [3; of units and comparisons 5].")
+    ] = None,
+    change: Annotated[list[str] | None, typer.Option("--set", help="Another setting, as in seed=1.")] = None,
 ) -> None:
     """Ask what features say in words: class against markers, what marks each class, and whether that is true.
 
@@ -195,10 +207,15 @@ def explain(
     tissue, --bank phantom also compares with what was drawn. The first table is what the others are compared with.
     Prints tables; writes explanations.json, alignment.png and profile-NAME.png. --set takes resamples, permutations,
     random_texts (draws), top (characteristics shown) and seed.
-    """
-    from hlss.jobs.explain import explain_tables
 
-    _say(explain_tables(what, markers, bank, out, side, change or []))
+    With --units or --compare, of a run only its last table: units.json, units.csv and evidence/ (tiles); compare.json
+    and compare-NAME.png. --set also takes tiles (of each characteristic) and patches (shown where none is named).
+    """
+    from hlss.jobs.explain_ways import explain_ways
+
+    asked = None if top is None else f"top={top}"
+    changes = [*(change or []), *([asked] if asked else [])]
+    _say(explain_ways(what, markers, bank, out, side, changes, units or [], only or [], compare or []))
 
 
 @cohort_app.command(epilog=_example("hlss cohort inspect experiments/tcga/hlss.yaml --picture tiles.jpg"))

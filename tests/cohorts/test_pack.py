@@ -11,7 +11,7 @@ import pytest
 from hlss.cohorts import pack as pack_module
 from hlss.cohorts.base import Cohort
 from hlss.cohorts.manifest import ManifestSpec
-from hlss.cohorts.pack import PackRecipe, packed
+from hlss.cohorts.pack import PackRecipe, packed, packed_already
 from hlss.errors import Unreadable, UserError
 
 LOSSLESS = PackRecipe(lossless=True, part_tiles=8)
@@ -64,6 +64,16 @@ def test_fingerprint_names_data_and_recipe(cohort: Cohort, folder: Path) -> None
     fingerprints = [packed(cohort, folder, recipe).fingerprint for recipe in recipes]
     assert len({cohort.fingerprint, *fingerprints}) == 5
     assert packed(cohort, folder, LOSSLESS).fingerprint == fingerprints[0]
+
+
+def test_a_pack_that_stands_is_used_and_none_is_built(cohort: Cohort, folder: Path) -> None:
+    assert packed_already(cohort, folder, LOSSLESS) is None
+    assert not folder.exists()
+    packed(cohort, folder, LOSSLESS)
+    found = packed_already(cohort, folder, LOSSLESS)
+    assert found is not None
+    assert same_pixels(found, cohort)
+    assert packed_already(cohort, folder, PackRecipe()) is None
 
 
 def test_built_once(cohort: Cohort, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,7 +185,7 @@ FULL_DISK = """
 import resource, signal, sys
 from pathlib import Path
 from hlss.cohorts.manifest import ManifestSpec
-from hlss.cohorts.pack import PackRecipe, packed
+from hlss.cohorts.pack import PackRecipe, packed, packed_already
 from hlss.errors import Unreadable, UserError
 cohort = ManifestSpec(path=Path(sys.argv[1]), tile_px=20).open()
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))

@@ -18,8 +18,9 @@ from hlss.errors import UserError
 from hlss.experiment import Experiment
 from hlss.jobs import bank_evidence
 from hlss.jobs.bank_beside import beside
-from hlss.jobs.bank_evidence import SIDE_PX, cohort_evidence, png_of
+from hlss.jobs.bank_evidence import cohort_evidence
 from hlss.jobs.explain import NO_CLAIM
+from hlss.jobs.table_pixels import SIDE_PX, png_of
 from hlss.language.review.entries import Wording
 from hlss.language.review.evidence import Picture
 from hlss.types import Level
@@ -148,7 +149,7 @@ def test_what_cannot_be_used_is_one_line(run: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="features have 8 dimensions, texts of the run's text tower 16"):
         cohort_evidence(narrow)
     several = write_run(tmp_path / "several", SETTINGS, {"step-2": noise(16), "step-4": noise(16)})
-    with pytest.raises(UserError, match=r"several tables: small · step-2, small · step-4\. Name one"):
+    with pytest.raises(UserError, match=r"several tables: step-2, step-4\. Name one"):
         cohort_evidence(several)
     long = wording(texts=("word " * 10_001, *TEXTS[1:]))
     with pytest.raises(UserError, match="patch / something: a description is longer than the 10000 tokens"):

@@ -77,7 +77,7 @@ def packed(
     images cannot be read, or where writing fails (what was written stays and is used by the next run).
     """
     recipe = recipe or PackRecipe()
-    pack = Path(folder) / f"{cohort.fingerprint}-{digest([cohort.source.freshness, recipe.key])}"
+    pack = _pack(cohort, Path(folder), recipe)
     summary = _finished(pack)
     if summary is None:
         summary = _build(cohort, pack, recipe, workers, progress)
@@ -87,6 +87,16 @@ def packed(
     source = PackedTiles(pack, cohort, recipe.part_tiles, recipe.key)
     problems = tuple(sorted(summary["problems"].items()))
     return replace(cohort, source=source, problems=cohort.problems + problems).keep_tiles(kept)
+
+
+def packed_already(cohort: Cohort, folder: Path, recipe: PackRecipe | None = None) -> Cohort | None:
+    """As `packed`, where the pack stands there whole; None where it would have to be built."""
+    return packed(cohort, folder, recipe) if _finished(_pack(cohort, Path(folder), recipe or PackRecipe())) else None
+
+
+def _pack(cohort: Cohort, folder: Path, recipe: PackRecipe) -> Path:
+    """The folder of this cohort's pack."""
+    return folder / f"{cohort.fingerprint}-{digest([cohort.source.freshness, recipe.key])}"
 
 
 def _finished(pack: Path) -> dict[str, Any] | None:

@@ -56,7 +56,7 @@ class Search:
     def __init__(self, table: EmbeddingTable) -> None:
         """The table's rows may stand in any order."""
         self._features = table.features
-        patients, slides = _numbers(table["patient"]), _numbers(table["slide"])
+        patients, slides = numbers_of(table["patient"]), numbers_of(table["slide"])
         order = np.lexsort((slides, patients))
         self._order = None if (np.diff(order) == 1).all() else order
         both = np.stack([patients[order], slides[order]])
@@ -183,7 +183,7 @@ def _first(order: Int64[ndarray, " u"], owner: Int64[ndarray, " u"], count: int,
     return chosen
 
 
-def _numbers(names: Shaped[ndarray, " n"]) -> Int64[ndarray, " n"]:
+def numbers_of(names: Shaped[ndarray, " n"]) -> Int64[ndarray, " n"]:
     """Place of each name among all of them, sorted; a sort of every row's string would take seconds."""
     place = {name: number for number, name in enumerate(sorted(set(names.tolist())))}
     return np.fromiter((place[name] for name in names.tolist()), dtype=np.int64, count=len(names))

@@ -5,24 +5,20 @@ from functools import cached_property
 from pathlib import Path
 from threading import Lock
 
-import cv2
 import numpy as np
-from jaxtyping import UInt8
 from numpy import ndarray
 
-from hlss.cohorts.base import Cohort
-from hlss.embedding_table import IDS_FILE
 from hlss.errors import UserError
 from hlss.explain.extremes import Found, Search
-from hlss.jobs.explain import NO_CLAIM
+from hlss.jobs.chosen_table import table_of
 from hlss.jobs.explain_sources import Source, refuse_other_width, sources_of
+from hlss.jobs.table_pixels import SIDE_PX, TablePixels, pixel_notices, png_of
 from hlss.language.review.entries import Wording
 from hlss.language.review.evidence import Evidence, Picture
 from hlss.language.review.text_rows import TextRows
-from hlss.slides.resample import resized
 from hlss.types import Level
 
-COUNT, SIDE_PX, KEPT = 4, 160, 64  # pictures each way; of a picture; characteristics whose pictures are kept
+COUNT, KEPT = 4, 64  # pictures each way; characteristics whose pictures are kept
 _UNIT = {Level.PATCH: "", Level.SLIDE: " (the slide)", Level.PATIENT: " (the patient)"}
 
 
@@ -46,10 +42,7 @@ class CohortEvidence:
 
     @property
     def notices(self) -> tuple[str, ...]:
-        source = self._source
-        other = source.table.provenance.get("config_hash") not in (None, source.experiment.hash)
-        said = "the patches were embedded with other settings than the run's: pictures may not be what was embedded"
-        return (*(() if source.aligned else (NO_CLAIM,)), *source.notices, *((said,) if other else ()))
+        return pixel_notices(self._source)
 
     def __call__(self, wording: Wording) -> Evidence | None:
         """Raises UserError where the text tower cannot read the text whole, or no picture can be had."""
@@ -89,42 +82,8 @@ class CohortEvidence:
         return Search(self._source.table)
 
     @cached_property
-    def _patches(self) -> "_Patches":
-        return _Patches(self._source)
-
-
-class _Patches:
-    """Pixels of a table's rows, read from the cohort of its run."""
-
-    def __init__(self, source: Source) -> None:
-        """Raises UserError where the cohort cannot be opened, or has no pixels."""
-        self._table, self._cohort = source.table, self._opened(source)
-        self._slide = {name: number for number, name in enumerate(self._cohort.slides)}
-
-    def read(self, row: int) -> UInt8[ndarray, "p p 3"]:
-        """Raises Unreadable; UserError where the cohort does not have the patch."""
-        table, cohort = self._table, self._cohort
-        slide, place = str(table["slide"][row]), (int(table["x_px0"][row]), int(table["y_px0"][row]))
-        number = self._slide.get(slide)
-        tiles = np.empty(0, np.int64) if number is None else cohort.slide_tiles(number)
-        tiles = tiles[(cohort.tile_xy_px0(tiles) == place).all(axis=1)]
-        if len(tiles) > 1:  # one in each image of the slide
-            tiles = tiles[[self._image(tile) == Path(str(table["image"][row])).name for tile in tiles.tolist()]]
-        if len(tiles) != 1:
-            fix = "Embed the cohort again."
-            raise UserError(f"the run's cohort has no patch at x {place[0]}, y {place[1]}", where=slide, fix=fix)
-        return cohort.read_tile(int(tiles[0]))
-
-    def _image(self, tile: int) -> str:
-        """Name of the file that a tile is of, wherever it lies now."""
-        return Path(self._cohort.source.image_name(self._cohort.source_image(tile))).name
-
-    @staticmethod
-    def _opened(source: Source) -> Cohort:
-        cohort: Cohort = source.experiment.cohort.open()
-        if cohort.holds_features:
-            raise UserError("this run's cohort has features, not pixels: there are no pictures", where=cohort.name)
-        return cohort
+    def _patches(self) -> TablePixels:
+        return TablePixels(self._source.table, self._source.experiment)
 
 
 def cohort_evidence(run: Path, side: str = "all") -> CohortEvidence:
@@ -133,19 +92,4 @@ def cohort_evidence(run: Path, side: str = "all") -> CohortEvidence:
     side: of the split, whose patches are shown, or all. Raises UserError where there are no embeddings, or several and
     none is the last, where the side has no patch, or texts and features do not fit.
     """
-    last = run / "embeddings" / "last"
-    sources = sources_of([last if (last / IDS_FILE).is_file() else run], side)
-    if len(sources) > 1:
-        names = ", ".join(source.name for source in sources)
-        raise UserError(f"several tables: {names}", where=run, fix="Name one: RUN/embeddings/NAME.")
-    return CohortEvidence(sources[0])
-
-
-def png_of(pixels: UInt8[ndarray, "h w 3"]) -> bytes:
-    """RGB pixels as a PNG of at most SIDE_PX a side."""
-    scale = SIDE_PX / max(pixels.shape[:2])
-    if scale < 1:
-        pixels = resized(pixels, (round(scale * pixels.shape[1]), round(scale * pixels.shape[0])))
-    done, data = cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
-    assert done
-    return bytes(data)
+    return CohortEvidence(sources_of([table_of(run)], side)[0])

@@ -59,7 +59,7 @@ def explain_tables(
     for number, source in enumerate(sources, start=1):
         say(f"{number} of {len(sources)}: {source.name}")
         found.append(explainer.explain(source))
-    folder = out or _beside(Path(paths[0]))
+    folder = out or beside(Path(paths[0]))
     result = to_json(found, spec, marker_set, bank)
     show(result, spec.top, Console())
     _draw(found, spec.top, distractors_of(bank), folder)
@@ -149,7 +149,7 @@ def _draw(found: Sequence[Explained], top: int, empty: Collection[str], folder: 
             show_profile(one.source.title, one.classes, one.profile, top, empty, folder / f"profile-{slug}.png")
 
 
-def _beside(path: Path) -> Path:
+def beside(path: Path) -> Path:
     """Where output goes unless told: RUN/explanations."""
     run = path if (path / "config.yaml").is_file() else path.resolve().parent.parent
     return run / "explanations"

@@ -42,11 +42,11 @@ def to_json(
     first, described = found[0], None if bank is None else read_bank(bank)
     return {
         "settings": spec.model_dump(mode="json"),
-        "markers": None if markers is None else _facts(markers.name, markers),
-        "bank": None if described is None else _facts(described.title, described),
+        "markers": None if markers is None else facts_of(markers.name, markers),
+        "bank": None if described is None else facts_of(described.title, described),
         "distractors": list(distractors_of(bank)),
         "compared_with": first.source.name,
-        "tables": [_cut(_table_json(one, None if one is first else first, max(KEPT, spec.top))) for one in found],
+        "tables": [cut(_table_json(one, None if one is first else first, max(KEPT, spec.top))) for one in found],
         "provenance": provenance(),
     }
 
@@ -60,7 +60,7 @@ def distractors_of(bank: str | None) -> tuple[str, ...]:
     return ()
 
 
-def _facts(name: str, words: MarkerSet | DescriptionBank) -> dict[str, str]:
+def facts_of(name: str, words: MarkerSet | DescriptionBank) -> dict[str, str]:
     return {"name": name, "status": words.status, "fingerprint": words.fingerprint}
 
 
@@ -112,10 +112,10 @@ def _difference(
     return {"mean": ours - theirs, "interval": None if interval is None else [interval.low, interval.high]}
 
 
-def _cut(value: Any) -> Any:
+def cut(value: Any) -> Any:
     """The same with every fraction at DIGITS digits."""
     if isinstance(value, float):
         return float(f"{value:.{DIGITS}g}")
     if isinstance(value, dict):
-        return {key: _cut(inner) for key, inner in value.items()}
-    return [_cut(inner) for inner in value] if isinstance(value, list | tuple) else value
+        return {key: cut(inner) for key, inner in value.items()}
+    return [cut(inner) for inner in value] if isinstance(value, list | tuple) else value

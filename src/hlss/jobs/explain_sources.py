@@ -107,12 +107,10 @@ class Words:
 
     def markers(self, source: Source, sentences: ClassSentences, draws: int, seed: int) -> tuple[Rows, list[Rows]]:
         """Marker rows of each class, and the same of each draw of shuffled words."""
-        spec, cache = source.text.model_dump_json(), source.experiment.cache / "texts"
-        key = (spec, str(sentences), draws, seed)
+        cache = source.experiment.cache / "texts"
+        key = (source.text.model_dump_json(), str(sentences), draws, seed)
         if key not in self._kept:
-            if spec not in self._towers:
-                self._towers[spec] = source.text.build()
-            tower = self._towers[spec]
+            tower = self.tower(source)
             clock = Clock(draws, self._say, "random text", "draws")
             random = []
             for draw in range(draws):
@@ -120,6 +118,13 @@ class Words:
                 clock.passed()
             self._kept[key] = (_rows(sentences, tower, cache), random)
         return self._kept[key]
+
+    def tower(self, source: Source) -> TextEncoder:
+        """The text tower of a source."""
+        spec = source.text.model_dump_json()
+        if spec not in self._towers:
+            self._towers[spec] = source.text.build()
+        return self._towers[spec]
 
     def bank(self, source: Source, bank: str) -> Texts:
         """The text matrices of a bank, each level its own characteristics."""

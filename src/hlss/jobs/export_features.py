@@ -14,9 +14,10 @@ from numpy import ndarray
 
 from hlss.cohorts.paths import file_names
 from hlss.cohorts.write.features import Geometry, write_slide_features
-from hlss.embedding_table import IDS_FILE, PLACES, EmbeddingTable, identity_table
+from hlss.embedding_table import PLACES, EmbeddingTable, identity_table
 from hlss.errors import UserError
 from hlss.files import refuse_filled, replacing
+from hlss.jobs.chosen_table import table_of
 
 Format = Literal["trident", "anndata", "parquet"]
 SLIDES_FILE = "slides.csv"
@@ -34,22 +35,6 @@ def export_features(what: Path, kind: Format, out: Path) -> Path:
     }
     writers[kind](table, out)
     return out
-
-
-def table_of(what: Path) -> Path:
-    """The folder of the table that is meant: itself, or the one below a run's `embeddings` (`last` of several).
-
-    Raises UserError where there is none, or several without `last`.
-    """
-    what = Path(what)
-    if (what / IDS_FILE).is_file() or not (what / "embeddings").is_dir():
-        return what
-    found = sorted(path.parent.name for path in (what / "embeddings").glob(f"*/{IDS_FILE}"))
-    if not found:
-        raise UserError("this run has no embeddings", where=what, fix="Run `hlss embed` first.")
-    if len(found) > 1 and "last" not in found:
-        raise UserError(f"this run has several tables: {', '.join(found)}", where=what, fix="Name one of the folders.")
-    return what / "embeddings" / ("last" if "last" in found else found[0])
 
 
 def write_trident(table: EmbeddingTable, out: Path) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 from hlss.errors import UserError
 from hlss.experiment import Experiment
 from hlss.files import write_json
+from hlss.jobs.chosen_table import LAST
 from hlss.jobs.table_spec import Planned
 from hlss.train.run_folder import RECORD
 
-LAST = "last"
 _DONE, _SESSIONS = "done.json", "sessions.json"
 _SIGNS_OF_LIFE = ("log.jsonl", "checkpoints", "embeddings")  # written to while a run goes on
 

@@ -17,9 +17,10 @@ from hlss.config import Part, read_settings
 from hlss.errors import UserError
 from hlss.experiment import Experiment
 from hlss.files import digest, replacing
+from hlss.jobs.chosen_table import LAST
 from hlss.jobs.embed import embed_run
 from hlss.jobs.setup import Say, open_data
-from hlss.jobs.table_folder import LAST, begin_session, note_done, patches
+from hlss.jobs.table_folder import begin_session, note_done, patches
 from hlss.jobs.table_results import Results
 from hlss.jobs.table_side_by_side import Clock, Failures, Place, side_by_side
 from hlss.jobs.table_spec import Planned
