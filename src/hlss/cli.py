@@ -350,6 +350,42 @@ def demo(
     _say(run_demo(out, overrides or []))
 
 
+@app.command("map", epilog=_example("hlss map runs/hlss-1 --characteristic necrosis --slide TCGA-DU-7014-01Z"))
+def map_(
+    what: Annotated[Path, typer.Argument(help="A run (its table `last`), or a table: RUN/embeddings/NAME.")],
+    characteristic: Annotated[list[str] | None, typer.Option(help="Of the bank; may be repeated.")] = None,
+    text: Annotated[list[str] | None, typer.Option(help="Any sentence; may be repeated.")] = None,
+    bank: Annotated[str | None, typer.Option(help="Shipped bank or a .yaml file [the run's].")] = None,
+    slide: Annotated[list[str] | None, typer.Option(help="Slides to map; may be repeated [all].")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to fill [RUN/maps/TABLE].")] = None,
+    smooth_um: Annotated[float, typer.Option(min=0, help="Width of a Gaussian over the map, µm; 0: none.")] = 0.0,
+    threshold: Annotated[float, typer.Option(help="σ from which places are marked in GeoJSON.")] = 1.0,
+    kinds: Annotated[
+        list[str] | None,
+        typer.Option("--as", help="geojson, tiff, csv, parquet, anndata or png; may be repeated [all]."),
+    ] = None,
+    truth: Annotated[
+        bool, typer.Option("--truth", help="On drawn tissue: do maps agree with the true ones, table by table?")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Of random maps, random text and resamples.")] = 0,
+) -> None:
+    """Map where on slides an encoder sees what a text says, with a test of whether the map can be believed.
+
+    For each slide and text: GeoJSON for QuPath, heatmap TIFFs that lie over the slide, CSV, Parquet and AnnData of the
+    tiles, and a picture. The faithfulness test stands in every file: 0.5 is chance, and a map that is not above it is
+    grey.
+    """
+    from hlss.jobs.map_slide import MapSettings
+    from hlss.jobs.map_slides import map_slides
+    from hlss.jobs.map_truth import map_truth
+
+    if truth:
+        _say(map_truth(what, bank, out, seed=seed))
+        return
+    settings = MapSettings(smooth_um, threshold, tuple(kinds or ()), seed)
+    _say(map_slides(what, characteristic or [], text or [], bank, slide or [], out, settings))
+
+
 def _say(output: Path) -> None:
     from rich.console import Console
 

@@ -10,6 +10,7 @@ from jaxtyping import UInt8
 from numpy import ndarray
 from pydantic import Field, model_validator
 
+from hlss.cohorts.phantom.factors import SlideTruth
 from hlss.cohorts.phantom.spec import DRAWING, PhantomSpec, truth_and_look
 from hlss.cohorts.phantom.tissue import draw_tile
 from hlss.config import Part, validate
@@ -97,6 +98,11 @@ class PhantomSlide(Slide):
         super().__init__(path, (file.width_px0, file.height_px0), mpp or file.mpp, file.downsamples, facts=facts)
         self._mpp0 = file.mpp
         self._truth, self._look = truth_and_look(file.cohort, file.image)
+
+    @property
+    def truth(self) -> tuple[SlideTruth, float]:
+        """The factors that it is drawn from, and the µm/px of level 0 that it is drawn with."""
+        return self._truth, self._mpp0
 
     def read_level(self, level: int, xy_px: tuple[int, int], size_px: tuple[int, int]) -> UInt8[ndarray, "h w 3"]:
         mpp = self._mpp0 * self.scales[level]
