@@ -386,6 +386,25 @@ def map_(
     _say(map_slides(what, characteristic or [], text or [], bank, slide or [], out, settings))
 
 
+@app.command(epilog=_example("hlss view runs/hlss-1"))
+def view(
+    run: Annotated[Path | None, typer.Argument(help="Folder of a training run with embeddings, or of a table.")] = None,
+    table: Annotated[str | None, typer.Option(help="Name of the table in RUN/embeddings [last].")] = None,
+    bank: Annotated[str | None, typer.Option(help="Characteristics to show [those of the training].")] = None,
+    slides: Annotated[Path | None, typer.Option(help="In place of a run: folder of slides, or a manifest.")] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1.")] = 8412,
+) -> None:
+    """Look at slides in the browser of this machine: pan and zoom, overlay any characteristic, click a tile to see
+    what it is like, type what to look for.
+
+    Prints an address with a token; who does not have it is not let in. Needs the extra `studio`.
+    """
+    from hlss.jobs.view import chosen_view
+    from hlss.studio.view.server import serve
+
+    serve(chosen_view(run, table, bank, slides), port, lambda line: print(line, flush=True))
+
+
 def _say(output: Path) -> None:
     from rich.console import Console
 

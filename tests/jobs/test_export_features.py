@@ -153,7 +153,7 @@ def test_what_stands_there_is_not_written_over(tmp_path: Path, stored: Embedding
     (tmp_path / "none" / "embeddings").mkdir(parents=True)
     with pytest.raises(UserError, match="no embeddings"):
         export_features(tmp_path / "none", "trident", tmp_path / "x")
-    with pytest.raises(UserError, match="no embedding table here"):
+    with pytest.raises(UserError, match="neither a run nor an embedding table"):
         export_features(tmp_path / "nowhere", "trident", tmp_path / "x")
 
 

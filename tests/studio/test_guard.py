@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from raw_http import answers, request
 from review_server import ReviewServer
 
 pytest.importorskip("nicegui", reason="the extra `studio` is not installed")
@@ -26,31 +27,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReviewServer]:
     one.stop()
 
 
-def request(path: str, method: str = "GET", close: bool = True, **headers: str | None) -> bytes:
-    """A request's bytes. Header names: `_` for `-`; None leaves one out."""
-    given = {name.replace("_", "-"): value for name, value in headers.items() if value is not None}
-    if close:
-        given.setdefault("Connection", "close")
-    return "\r\n".join([f"{method} {path} HTTP/1.1", *(f"{k}: {v}" for k, v in given.items()), "", ""]).encode()
-
-
-def answers(server: ReviewServer, sent: bytes) -> tuple[list[int], str]:
-    """Status codes of the answers, and all that came back."""
-    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as line:
-        line.sendall(sent)
-        got = b""
-        try:
-            while chunk := line.recv(65536):
-                got += chunk
-        except TimeoutError:  # a websocket that was let in stays open
-            pass
-    text = got.decode("utf-8", "replace")
-    return [int(code) for code in re.findall(r"HTTP/1\.1 (\d{3}) ", text)], text
-
-
 def status(server: ReviewServer, path: str = "/", method: str = "GET", **headers: str | None) -> int:
     headers = {"Host": f"127.0.0.1:{server.port}", **headers}
-    return answers(server, request(path, method, **headers))[0][0]
+    return answers(server.port, request(path, method, **headers))[0][0]
 
 
 def upgraded(server: ReviewServer, **headers: str | None) -> int:
@@ -61,93 +40,85 @@ def upgraded(server: ReviewServer, **headers: str | None) -> int:
         return int(line.recv(4096).split()[1])
 
 
-def token(server: ReviewServer) -> str:
-    return server.url.partition("token=")[2]
-
-
-def cookie(server: ReviewServer) -> str:
-    return f"hlss-{server.port}={token(server)}"
-
-
 def test_a_request_needs_the_token(server: ReviewServer) -> None:
     for path in (
         "/",
         "/?token=guess",
         "/?token=",
-        f"/?token=guess{token(server)}",
+        f"/?token=guess{server.token}",
         SOCKETS + "polling",
         "/favicon.ico",
     ):
         assert status(server, path) == 403
     assert status(server, Cookie=f"hlss-{server.port}=guess") == 403
-    assert status(server, Cookie=f"hlss-1={token(server)}") == 403
-    assert status(server, Cookie=cookie(server)) == 200
+    assert status(server, Cookie=f"hlss-1={server.token}") == 403
+    assert status(server, Cookie=server.cookie) == 200
 
 
 def test_the_address_gives_the_token_as_a_cookie_and_no_more(server: ReviewServer) -> None:
-    (code,), text = answers(server, request(f"/?token={token(server)}", Host=f"localhost:{server.port}"))
+    (code,), text = answers(server.port, request(f"/?token={server.token}", Host=f"localhost:{server.port}"))
     assert code == 200
-    assert f"set-cookie: {cookie(server)}; HttpOnly; SameSite=Strict; Path=/" in text
+    assert f"set-cookie: {server.cookie}; HttpOnly; SameSite=Strict; Path=/" in text
     assert "patch 0" not in text
 
 
 def test_a_refusal_says_what_to_do(server: ReviewServer) -> None:
-    _, text = answers(server, request("/", Host=f"127.0.0.1:{server.port}"))
+    _, text = answers(server.port, request("/", Host=f"127.0.0.1:{server.port}"))
     assert "Open the address that hlss printed" in text
-    assert token(server) not in text
+    assert server.token not in text
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1", "127.0.0.1:1", "0.0.0.0:{port}", "[::1]:{port}", None])
 def test_a_foreign_host_is_refused(server: ReviewServer, host: str | None) -> None:
     given = host and host.format(port=server.port)
-    code = answers(server, request("/", Host=given, Cookie=cookie(server)))[0][0]
+    code = answers(server.port, request("/", Host=given, Cookie=server.cookie))[0][0]
     assert code in ((400, 403) if host is None else (403,))  # without one it is no HTTP/1.1
 
 
 @pytest.mark.parametrize("origin", ["http://evil.example", "null", "https://127.0.0.1:{port}", "http://127.0.0.1:1"])
 def test_a_foreign_origin_is_refused(server: ReviewServer, origin: str) -> None:
     given = origin.format(port=server.port)
-    assert status(server, Cookie=cookie(server), Origin=given) == 403
-    assert status(server, f"/?token={token(server)}", Origin=given) == 403
-    assert status(server, SOCKETS + "polling", "POST", Cookie=cookie(server), Origin=given) == 403
-    assert upgraded(server, Cookie=cookie(server), Origin=given) == 403
+    assert status(server, Cookie=server.cookie, Origin=given) == 403
+    assert status(server, f"/?token={server.token}", Origin=given) == 403
+    assert status(server, SOCKETS + "polling", "POST", Cookie=server.cookie, Origin=given) == 403
+    assert upgraded(server, Cookie=server.cookie, Origin=given) == 403
 
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])
 def test_what_another_page_asks_for_is_refused_but_not_its_link_with_the_token(server: ReviewServer, site: str) -> None:
-    assert status(server, Cookie=cookie(server), Sec_Fetch_Site=site) == 403
-    assert status(server, Cookie=cookie(server), Sec_Fetch_Site="same-origin") == 200
-    assert status(server, f"/?token={token(server)}", Sec_Fetch_Site=site) == 200
+    assert status(server, Cookie=server.cookie, Sec_Fetch_Site=site) == 403
+    assert status(server, Cookie=server.cookie, Sec_Fetch_Site="same-origin") == 200
+    assert status(server, f"/?token={server.token}", Sec_Fetch_Site=site) == 200
 
 
 def test_a_websocket_needs_token_and_origin(server: ReviewServer) -> None:
     here = f"http://127.0.0.1:{server.port}"
     assert upgraded(server, Origin=here) == 403
     assert upgraded(server, Origin=here, Cookie=f"hlss-{server.port}=guess") == 403
-    assert upgraded(server, Origin=here, Cookie=cookie(server), Host="evil.example") == 403
-    assert upgraded(server, Origin=here, Cookie=cookie(server)) == 101
+    assert upgraded(server, Origin=here, Cookie=server.cookie, Host="evil.example") == 403
+    assert upgraded(server, Origin=here, Cookie=server.cookie) == 101
 
 
 def test_two_hosts_or_origins_are_one_too_many(server: ReviewServer) -> None:
     here = f"127.0.0.1:{server.port}"
-    twice = request("/", Host=here, host="evil.example", Cookie=cookie(server))
-    assert answers(server, twice)[0][0] in (400, 403)
-    twice = request("/", Host=here, Origin=f"http://{here}", origin="http://evil.example", Cookie=cookie(server))
-    assert answers(server, twice)[0] == [403]
+    twice = request("/", Host=here, host="evil.example", Cookie=server.cookie)
+    assert answers(server.port, twice)[0][0] in (400, 403)
+    twice = request("/", Host=here, Origin=f"http://{here}", origin="http://evil.example", Cookie=server.cookie)
+    assert answers(server.port, twice)[0] == [403]
 
 
 def test_the_token_of_one_request_does_not_let_in_the_next_on_its_line(server: ReviewServer) -> None:
     here = f"127.0.0.1:{server.port}"
-    first = request("/favicon.ico", close=False, Host=here, Cookie=cookie(server))
-    assert answers(server, first + request("/", Host=here))[0] == [200, 403]
+    first = request("/favicon.ico", close=False, Host=here, Cookie=server.cookie)
+    assert answers(server.port, first + request("/", Host=here))[0] == [200, 403]
 
 
 def test_cookies_of_other_apps_on_this_machine_do_not_hide_ours(server: ReviewServer) -> None:
-    assert status(server, Cookie=f'other={{"a": [1, "b"]}}; {cookie(server)}; last="') == 200
+    assert status(server, Cookie=f'other={{"a": [1, "b"]}}; {server.cookie}; last="') == 200
 
 
 def test_pages_may_not_be_framed_and_load_from_here_only(server: ReviewServer) -> None:
-    _, text = answers(server, request("/", Host=f"127.0.0.1:{server.port}", Cookie=cookie(server)))
+    _, text = answers(server.port, request("/", Host=f"127.0.0.1:{server.port}", Cookie=server.cookie))
     head = text.partition("\r\n\r\n")[0].lower()
     (policy,) = re.findall(r"content-security-policy: (.*)", head)
     assert "default-src 'none'" in policy
@@ -180,6 +151,6 @@ def test_a_port_in_use_is_one_line_with_the_fix(server: ReviewServer) -> None:
 
 def test_ctrl_c_ends_quietly_and_says_where_the_log_is(tmp_path_factory: pytest.TempPathFactory) -> None:
     one = ReviewServer(tmp_path_factory.mktemp("ended")).start()
-    assert status(one, Cookie=cookie(one)) == 200
+    assert status(one, Cookie=one.cookie) == 200
     said, error = one.stop(signal.SIGINT)
     assert (one.process.returncode, said, error) == (0, f"Stopped. Decisions: {one.log}\n", "")

@@ -33,7 +33,7 @@ def evidence(wording):
     best = (picture("red", {SCRIPT!r}), picture("blue", "0.31 of slide B"))
     return Evidence(best, (picture("white", "-0.20 of slide C"),)) if wording.level == "patch" else None
 
-_, _, _, bank, _, who, _, port, _, out = sys.argv
+_, _, _, bank, _, who, _, out, _, port = sys.argv
 review = Review(read_bank(bank), Path(out) / "decisions.jsonl", who)
 serve(review, int(port), lambda line: print(line, flush=True), Beside(Neighbours(), evidence, ("not aligned",)))
 """

@@ -1,20 +1,15 @@
 """`hlss bank review` in a process of its own, on a small bank whose texts try to be HTML."""
 
-import os
-import signal
-import socket
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import yaml
+from web_server import COMMAND, SCRIPT, WebServer
 
-COMMAND = "from hlss.cli import main; main()"
-SCRIPT = "<script>window.harmed = 1</script><img src=x onerror='window.harmed = 1'>"
+__all__ = ["SCRIPT", "ReviewServer"]
 
 
-class ReviewServer:
+class ReviewServer(WebServer):
     """Started with `start`; characteristics `patch 0` to `patch 2`, and so at each level. The third of the patches has
     a name and a first description that would be a script.
     """
@@ -25,8 +20,8 @@ class ReviewServer:
         """out: of another server, where its log is to be shared; code: Python that does as the command does;
         generic: one list for all levels, of the patches.
         """
-        self.bank, self.out, self.port, self.who = folder / "bank.yaml", out or folder / "out", free_port(), who
-        self._code = code
+        self.bank, self.out, self.who = folder / "bank.yaml", out or folder / "out", who
+        super().__init__(["bank", "review", str(self.bank), "--reviewer", who, "--out", str(self.out)], code)
         tree: dict[str, Any] = {"title": f"small {SCRIPT}", "domain": "drawn", "provenance": "a test"}
         for level in ("patch", "slide", "patient"):
             tree[level] = [
@@ -42,30 +37,3 @@ class ReviewServer:
     @property
     def log(self) -> Path:
         return self.out / "decisions.jsonl"
-
-    def start(self) -> "ReviewServer":
-        self.process = self.command(self.port)
-        assert self.process.stdout is not None
-        self.url = self.process.stdout.readline().strip()
-        assert self.url.startswith("http"), self.url
-        return self
-
-    def command(self, port: int) -> "subprocess.Popen[str]":
-        """The command, with what it says on standard output and error."""
-        told = ["bank", "review", str(self.bank), "--reviewer", self.who, "--port", str(port), "--out", str(self.out)]
-        clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "NICEGUI"))}
-        pipe = subprocess.PIPE
-        return subprocess.Popen(
-            [sys.executable, "-c", self._code, *told], stdout=pipe, stderr=pipe, text=True, env=clean
-        )
-
-    def stop(self, how: signal.Signals = signal.SIGKILL) -> tuple[str, str]:
-        """Standard output and error since the address."""
-        self.process.send_signal(how)
-        return self.process.communicate(timeout=30)
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])

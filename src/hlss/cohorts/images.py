@@ -60,14 +60,15 @@ class FlatImages(TileSource):
         """Downscaling averages areas (each pixel of the tile is the mean of what it covers); upscaling is cubic."""
         extent = extent_px0(tile_px, scale_of(self.mpps[image], mpp))
         x_px0, y_px0 = xy_px0
-        region = self._pixels(image)[y_px0 : y_px0 + extent, x_px0 : x_px0 + extent]
+        region = self.pixels(image)[y_px0 : y_px0 + extent, x_px0 : x_px0 + extent]
         if region.shape[:2] != (extent, extent):
             raise ValueError(f"a tile at {xy_px0} leaves {self.image_name(image)}")
         if extent == tile_px:
             return region.copy()
         return resized(region, (tile_px, tile_px))
 
-    def _pixels(self, image: int) -> UInt8[ndarray, "h w 3"]:
+    def pixels(self, image: int) -> UInt8[ndarray, "h w 3"]:
+        """RGB of a whole image, shared with the cache: not to be written to. Raises Unreadable."""
         pixels = self._cache.get(image)
         if pixels is None:
             path = self.root / self.paths[image]

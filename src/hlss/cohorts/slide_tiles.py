@@ -35,7 +35,7 @@ class SlideTiles(TileSource):
         srgb: bool = False,
     ) -> None:
         self.root, self.paths, self.hashes, self.mpps = Path(root), tuple(paths), tuple(hashes), tuple(mpps)
-        self.srgb = srgb
+        self.reader, self.srgb = reader, srgb
         self._handles = Handles(OPEN_SLIDES, reader, srgb)
 
     @cached_property

@@ -11,12 +11,13 @@ from numpy import ndarray
 from pydantic import Field
 
 from hlss.config import Part, read_settings
-from hlss.embedding_table import IDS_FILE, EmbeddingTable
+from hlss.embedding_table import EmbeddingTable
 from hlss.encoders.base import TextEncoder, aligned
 from hlss.encoders.specs import TextSpec
 from hlss.errors import UserError
 from hlss.evaluate.clock import Clock
 from hlss.experiment import Experiment
+from hlss.jobs.chosen_table import is_run, tables_of
 from hlss.jobs.setup import Say, build_encoder
 from hlss.language.bank import read_bank
 from hlss.language.encode import LanguageSpec, Texts, encode
@@ -25,7 +26,6 @@ from hlss.types import Level
 
 Rows = list[Float32[ndarray, "_ d"]]  # of the markers of each class
 ClassSentences = Mapping[str, list[list[str]]]
-START = "start"
 _CONFIG = "config.yaml"
 
 
@@ -79,9 +79,9 @@ class Source:
 
 def sources_of(paths: Sequence[Path], side: str) -> list[Source]:
     """Every table named, and of every run named all its tables. Raises UserError."""
-    folders = list(dict.fromkeys(folder for path in paths for folder in _tables(Path(path))))
+    folders = list(dict.fromkeys(folder for path in paths for folder in tables_of(Path(path))))
     tables = [_of_side(EmbeddingTable.read(folder), side, folder) for folder in folders]
-    around = [run for folder in folders if _is_run(run := folder.resolve().parent.parent)]
+    around = [run for folder in folders if is_run(run := folder.resolve().parent.parent)]
     runs = {folder: _run_of(folder, table, around) for folder, table in zip(folders, tables, strict=True)}
     towers = {run: _towers(run) for run in dict.fromkeys(runs.values())}
     names = _names([table.provenance for table in tables])
@@ -152,23 +152,6 @@ def _rows(sentences: ClassSentences, tower: TextEncoder, cache: Path) -> Rows:
     return [*np.split(rows, ends[:-1])]
 
 
-def _tables(path: Path) -> list[Path]:
-    if (path / IDS_FILE).is_file():
-        return [path]
-    if not _is_run(path):
-        fix = "Give a run's folder, or a table in it: RUN/embeddings/NAME."
-        raise UserError("neither a run nor an embedding table", where=path, fix=fix)
-    found = sorted(path.glob(f"embeddings/*/{IDS_FILE}"), key=_order)
-    if not found:
-        raise UserError("this run has no embeddings", where=path, fix=f"Run `hlss embed {path}`.")
-    return [file.parent for file in found]
-
-
-def _order(file: Path) -> tuple[bool, str]:
-    """The start stands first: what the others are compared with."""
-    return file.parent.name != START, file.parent.name
-
-
 def _of_side(table: EmbeddingTable, side: str, folder: Path) -> EmbeddingTable:
     kept = table if side == "all" else table.where(np.asarray(table["side"] == side))
     if not len(kept):
@@ -183,17 +166,13 @@ def _run_of(folder: Path, table: EmbeddingTable, known: Sequence[Path]) -> Path:
     that it was embedded with, of those known or of those in the folder that it lies in.
     """
     run = folder.resolve().parent.parent
-    if _is_run(run):
+    if is_run(run):
         return run
     for other in dict.fromkeys([*known, *sorted(folder.resolve().parent.iterdir())]):
-        if _is_run(other) and table.provenance.get("config_hash") == read_settings(other / _CONFIG, Experiment).hash:
+        if is_run(other) and table.provenance.get("config_hash") == read_settings(other / _CONFIG, Experiment).hash:
             return other
     fix = "Words want a table in its run's folder, RUN/embeddings/NAME, or beside the run that it was embedded with."
     raise UserError("no run beside this table, so no text tower", where=folder, fix=fix)
-
-
-def _is_run(folder: Path) -> bool:
-    return (folder / _CONFIG).is_file()
 
 
 def _towers(run: Path) -> tuple[Experiment, TextSpec, bool, tuple[str, ...]]:

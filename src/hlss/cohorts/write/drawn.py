@@ -32,7 +32,7 @@ def write_drawn(cohort: Cohort, folder: Path, progress: Progress) -> None:
             "width_px0": frame.width_px0,
             "height_px0": frame.height_px0,
             "mpp": mpps[image],
-            "downsamples": _downsamples(max(frame.width_px0, frame.height_px0)),
+            "downsamples": downsamples(max(frame.width_px0, frame.height_px0)),
         }
         file = validate(said, PhantomFile, where=cohort.slides[cohort.image_slide[image]])
         (folder / paths[image]).write_text(file.text(), encoding="utf-8")
@@ -40,7 +40,8 @@ def write_drawn(cohort: Cohort, folder: Path, progress: Progress) -> None:
     write_manifest(folder / "manifest.csv", slide_rows(cohort, frames, mpps, paths))
 
 
-def _downsamples(side_px0: int) -> tuple[float, ...]:
+def downsamples(side_px0: int) -> tuple[float, ...]:
+    """Of the levels of a slide whose longest side is `side_px0`: level-0 px per px of each."""
     found = [1.0]
     while side_px0 / found[-1] > LEAST_PX:
         found.append(found[-1] * STEP)
