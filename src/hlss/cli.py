@@ -405,6 +405,27 @@ def view(
     serve(chosen_view(run, table, bank, slides), port, lambda line: print(line, flush=True))
 
 
+@app.command(epilog=_example("hlss report runs/hlss-1 runs/hidisc-1 --out report.html"))
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Runs (all their tables), or tables: RUN/embeddings/NAME.")],
+    out: Annotated[Path | None, typer.Option(help="File to write [report.html in the first run's folder].")] = None,
+    evaluation: Annotated[
+        Path | None, typer.Option(help="What `hlss evaluate` wrote of all these tables [one beside the runs, or made].")
+    ] = None,
+    checkpoint: Annotated[str, typer.Option(help="Table that is mapped and explained, of a run's several.")] = "last",
+    bank: Annotated[str | None, typer.Option(help="Bank of the explanations [the run's].")] = None,
+) -> None:
+    """Show runs in one HTML file that works offline, prints, and says of every figure where it is from.
+
+    The cohort with example tiles, training curves, accuracy at three levels with intervals and confusion matrices, a
+    map of embeddings and how they cluster by site, the most confident errors, explanations, provenance. Several runs
+    stand side by side.
+    """
+    from hlss.jobs.report import make_report
+
+    _say(make_report(runs, out, evaluation, checkpoint, bank))
+
+
 def _say(output: Path) -> None:
     from rich.console import Console
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from html_figures import read, resolved
 
 from hlss.cohorts.phantom.factors import FACTORS
 from hlss.cohorts.phantom.spec import PhantomSpec
@@ -78,6 +79,8 @@ def test_everything_it_names_is_there(shown: tuple[Path, list[str]]) -> None:
     for name in re.findall(r"`([\w.]+(?:/|\.json))`", report):
         assert (out / name).exists()
     assert str(out / "README.md") in said[-1]
+    assert str(out / "report.html") in said[-1]
+    assert "](report.html)" in report
 
 
 def test_stages_are_counted(shown: tuple[Path, list[str]]) -> None:
@@ -97,6 +100,19 @@ def test_the_second_run_shows_the_first_ones_result_again(shown: tuple[Path, lis
     assert len(verdicts) == 2
     assert verdicts[0] == verdicts[1]
     assert "going on from an earlier run" in (shown[0] / "README.md").read_text()
+
+
+def test_its_page_shows_the_numbers_of_its_files(shown: tuple[Path, list[str]]) -> None:
+    out, html = shown[0], (shown[0] / "report.html").read_text()
+    assert len(html) < 15_000_000
+    trees = {name: json.loads((out / name).read_text()) for name in ("evaluation.json", "explanations.json")}
+    found = [figure for figure in read(html).figures if figure.source in trees]
+    for figure in found:
+        assert figure.value == resolved(trees[figure.source], figure.pointer)
+    addresses = {figure.pointer for figure in found}
+    for number, _ in enumerate(trees["evaluation.json"]["results"]):
+        assert {f"/results/{number}/metrics/{level}/accuracy" for level in LEVELS} <= addresses
+    assert {f"/agreement/{name}/mean_auroc" for name in CHECKPOINTS} <= addresses
 
 
 def test_its_report_is_what_was_measured(shown: tuple[Path, list[str]]) -> None:

@@ -137,7 +137,7 @@ def test_a_run_stands_for_its_last_table(tmp_path: Path, stored: EmbeddingTable)
     stored.where(stored["side"] == "test").write(run / "embeddings" / "start")
     assert pq.read_metadata(export_features(run, "parquet", tmp_path / "a.parquet")).num_rows == 24
     stored.write(run / "embeddings" / "best")
-    with pytest.raises(UserError, match="several tables: best, start"):
+    with pytest.raises(UserError, match="several tables: start, best"):
         export_features(run, "parquet", tmp_path / "b.parquet")
     stored.write(run / "embeddings" / "last")
     assert pq.read_metadata(export_features(run, "parquet", tmp_path / "b.parquet")).num_rows == 96

@@ -21,6 +21,7 @@ from hlss.jobs.demo_tables import UNSHOWN, accuracy_tables, in_columns, verdict_
 from hlss.jobs.embed import embed_run
 from hlss.jobs.evaluate import evaluate_tables
 from hlss.jobs.provenance import provenance
+from hlss.jobs.report import make_report
 from hlss.jobs.train import say_once, train_experiment
 from hlss.jobs.truth import Asked, Words, agreement_of, asked_of_each
 from hlss.language.factors import truth_of
@@ -56,6 +57,8 @@ def run_demo(out: Path, overrides: Sequence[str]) -> Path:
     picture_readings(tables[READ], asked[READ], words, cohort, out / "readings.png")
     say_once("  mapping a slide")
     picture_map(experiment, out / "run", READ, tables[READ], words, say_once, out / "map.png")
+    say_once("  putting all of it into one page, report.html")
+    make_report([out / "run"], out / "report.html", checkpoint=READ, say=lambda line: None)
     Report(experiment, evaluation, found, facts, time.monotonic() - began, resumed).write(out / "README.md")
     print(_ending(evaluation, out, time.monotonic() - began))
     return out
@@ -108,5 +111,6 @@ def _ending(evaluation: Mapping[str, Any], out: Path, seconds: float) -> str:
     unshown = f"({UNSHOWN}: the 95 % interval holds 0)\n" if UNSHOWN in verdict else ""
     return (
         f"\nWhat this run shows (accuracy on test patients, points over the start):\n{verdict}\n{unshown}\n"
-        f"In {seconds:.0f} s. Report, pictures, and how to do the same on your own slides:\n{out / 'README.md'}"
+        f"In {seconds:.0f} s. All of it in one page, for a browser, which works offline:\n{out / 'report.html'}\n"
+        f"What was found in short, and how to do the same on your own slides:\n{out / 'README.md'}"
     )

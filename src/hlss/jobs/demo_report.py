@@ -147,6 +147,7 @@ def _your_own() -> str:
 
 
 _FILES = (
-    "## Files\n\nNumbers with their provenance: `evaluation.json`, `explanations.json`. The run, its checkpoints and "
-    "embeddings: `run/`. What can be made again: `cache/`."
+    "## Files\n\nAll of it in one page for a browser, with curves, a map of the embeddings and confident errors: "
+    "[report.html](report.html).\n\nNumbers with their provenance: `evaluation.json`, `explanations.json`. The run, "
+    "its checkpoints and embeddings: `run/`. What can be made again: `cache/`."
 )

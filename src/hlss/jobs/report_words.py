@@ -1,0 +1,73 @@
+"""Explanations of a run for its report: what marks each class, and how the bank is used."""
+
+from typing import Any
+
+import numpy as np
+
+from hlss.errors import UserError
+from hlss.evaluate.fold import classes_of
+from hlss.explain.blocks import units_at
+from hlss.explain.match import match, standing
+from hlss.explain.profile import profile
+from hlss.jobs.explain import NO_CLAIM
+from hlss.jobs.explain_sources import ExplainSpec, Source, Words, refuse_other_width, sources_of
+from hlss.jobs.report_runs import RunFolder
+from hlss.jobs.setup import Say
+from hlss.language.encode import Texts
+from hlss.types import LEVELS
+
+KEPT = 12  # characteristics in the list of use
+TOP = 3  # characteristics of each class
+DRAWS = 500  # resamples and permutations: a report is not to be waited for
+
+
+def words_of(run: RunFolder, bank: str | None, say: Say) -> tuple[dict[str, Any], list[str]]:
+    """profile and use of the main table's test side, and notices. bank: another than the run's.
+
+    Raises UserError where the run has no text tower or bank, or texts and features do not fit.
+    """
+    assert run.main is not None
+    language = run.experiment.language
+    name = bank or (None if language is None else language.bank)
+    if name is None:
+        raise UserError("the run has no bank", where=run.name, fix="Give one with --bank.")
+    (source,) = sources_of([run.main], "test" if np.any(run.main_table["side"] == "test") else "all")
+    texts = Words(say).bank(source, name)
+    refuse_other_width(source, texts.rows[LEVELS[0]].shape[1])
+    notices = [*([] if source.aligned else [NO_CLAIM]), *source.notices, *texts.notices]
+    labelled = len(set(source.table["label"].tolist()) - {""}) > 1
+    found = {"profile": _profile(source, texts) if labelled else None, "use": _use(source, texts)}
+    return found, list(dict.fromkeys(notices))
+
+
+def _profile(source: Source, texts: Texts) -> dict[str, Any]:
+    classes, spec = classes_of([source.table]), ExplainSpec(resamples=DRAWS, permutations=DRAWS)
+    settings = {"resamples": spec.resamples, "permutations": spec.permutations, "seed": spec.seed}
+    return {
+        level: profile(
+            units_at(source.table, classes, level),
+            texts.rows[level].numpy(),
+            texts.bank.names(level),
+            len(classes),
+            **settings,
+        ).to_json(classes, TOP)
+        for level in LEVELS
+    }
+
+
+def _use(source: Source, texts: Texts) -> dict[str, Any]:
+    """By level, the share of patches that each characteristic is the best match of, in standard deviations."""
+    found: dict[str, Any] = {}
+    for level in LEVELS:
+        names = texts.bank.names(level)
+        best = standing(match(source.table.features, texts.rows[level].numpy())).argmax(axis=1)
+        shares = np.bincount(best, minlength=len(names)) / len(best)
+        order = np.argsort(-shares, kind="stable")
+        found[level] = {
+            "of": len(names),
+            "never": int((shares == 0).sum()),
+            "most": [
+                {"characteristic": names[k], "share": float(shares[k])} for k in order[:KEPT].tolist() if shares[k] > 0
+            ],
+        }
+    return found
