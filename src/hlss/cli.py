@@ -8,6 +8,8 @@ import typer
 
 from hlss.bank_cli import bank_app
 from hlss.errors import UserError
+from hlss.seeing_cli import seeing_app
+from hlss.terminal import example, say_output
 
 app = typer.Typer(
     name="hlss",
@@ -20,6 +22,7 @@ app = typer.Typer(
 cohort_app = typer.Typer(help="Look at cohorts.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(cohort_app, name="cohort")
 app.add_typer(bank_app, name="bank")
+app.add_typer(seeing_app)
 
 Config = Annotated[Path, typer.Argument(help="Experiment, a YAML file.")]
 Overrides = Annotated[list[str] | None, typer.Argument(help="Changes to it, as in train.steps=100.")]
@@ -30,11 +33,7 @@ OnRay = Annotated[bool, typer.Option("--ray", help="On Ray, started on this mach
 RayAddress = Annotated[str | None, typer.Option(help="On the Ray cluster at this address (auto: of here).")]
 
 
-def _example(text: str) -> str:
-    return f"Example: {text}"
-
-
-@app.command(epilog=_example("hlss train experiments/tcga_organs/hlss.yaml split.fold=1 out=runs/hlss-1"))
+@app.command(epilog=example("hlss train experiments/tcga_organs/hlss.yaml split.fold=1 out=runs/hlss-1"))
 def train(config: Config, overrides: Overrides = None) -> None:
     """Pretrain an encoder. Started again with the same command, it goes on where it was.
 
@@ -46,13 +45,13 @@ def train(config: Config, overrides: Overrides = None) -> None:
     from hlss.train.problems import TRAINING, Problems
 
     folder = train_run(config, overrides or [])
-    _say(folder)
+    say_output(folder)
     if first_process():  # one is enough: a launcher stops the others at the first that fails
         problems = Problems(folder, TRAINING)
         _end_with_problems(len(problems.rows()), problems.path)
 
 
-@app.command(epilog=_example("hlss embed runs/hlss-1 --checkpoint start"))
+@app.command(epilog=example("hlss embed runs/hlss-1 --checkpoint start"))
 def embed(
     run: RunDir,
     checkpoint: Annotated[str, typer.Option(help="start, best, last, midway (of start and last) or a step.")] = "last",
@@ -97,11 +96,11 @@ def embed(
         hands=Hands(workers, ray, ray_address),
         shard=shard,
     )
-    _say(made)
+    say_output(made)
     _end_with_problems(problems.found, problems.path)
 
 
-@app.command(epilog=_example("hlss evaluate runs/hlss-*/embeddings/* --against start --out runs/hlss.json"))
+@app.command(epilog=example("hlss evaluate runs/hlss-*/embeddings/* --against start --out runs/hlss.json"))
 def evaluate(
     tables: Annotated[list[Path], typer.Argument(help="Embedding tables; folds of a method are pooled.")],
     against: Annotated[str | None, typer.Option(help="Method to which the others are compared, by patient.")] = None,
@@ -130,7 +129,7 @@ def evaluate(
     """
     from hlss.jobs.evaluate import evaluate_tables
 
-    _say(
+    say_output(
         evaluate_tables(
             tables,
             against,
@@ -146,7 +145,7 @@ def evaluate(
     )
 
 
-@app.command(epilog=_example("hlss table experiments/phantom/table1.yaml"))
+@app.command(epilog=example("hlss table experiments/phantom/table1.yaml"))
 def table(
     what: Annotated[list[Path], typer.Argument(help="A table file (title, rows, seeds, ...), or experiments.")],
     seeds: Annotated[str | None, typer.Option(help="Every row is run with each, as 0,1,2.")] = None,
@@ -171,54 +170,14 @@ def table(
     from hlss.jobs.table import make_table
 
     changes = change or []
-    _say(
+    say_output(
         make_table(
             what, seeds=seeds, folds=folds, against=against, out=out, overrides=changes, run=run, workers=workers
         )
     )
 
 
-@app.command(epilog=_example("hlss explain runs/hlss-1 runs/hidisc-1 --markers phantom --bank phantom"))
-def explain(
-    what: Annotated[list[Path], typer.Argument(help="Runs (all their tables), or tables: RUN/embeddings/NAME.")],
-    markers: Annotated[
-        str | None, typer.Option(help="Markers of each class: opensrh, glioma, phantom or a .yaml file.")
-    ] = None,
-    bank: Annotated[str | None, typer.Option(help="Bank of the profiles: a shipped one or a .yaml file.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder to fill [explanations in the first run's folder].")] = None,
-    side: Annotated[Literal["test", "val", "train", "all"], typer.Option(help="Whose patches.")] = "test",
-    units: Annotated[
-        list[str] | None, typer.Option(help="Explain each patch, slide, patient or class instead; may be repeated.")
-    ] = None,
-    only: Annotated[
-        list[str] | None, typer.Option(help="Only this slide, patient, class, or patch (SLIDE:X:Y); may be repeated.")
-    ] = None,
-    compare: Annotated[
-        list[str] | None, typer.Option(help="Two classes or two patients, one an option: what separates them.")
-    ] = None,
-    top: Annotated[
-        int | None, typer.Option(min=1, help="Characteristics shown [3; of units and comparisons 5].")
-    ] = None,
-    change: Annotated[list[str] | None, typer.Option("--set", help="Another setting, as in seed=1.")] = None,
-) -> None:
-    """Ask what features say in words: class against markers, what marks each class, and whether that is true.
-
-    Every figure stands beside its interval or its null (classes permuted over patients, shuffled words). On drawn
-    tissue, --bank phantom also compares with what was drawn. The first table is what the others are compared with.
-    Prints tables; writes explanations.json, alignment.png and profile-NAME.png. --set takes resamples, permutations,
-    random_texts (draws), top (characteristics shown) and seed.
-
-    With --units or --compare, of a run only its last table: units.json, units.csv and evidence/ (tiles); compare.json
-    and compare-NAME.png. --set also takes tiles (of each characteristic) and patches (shown where none is named).
-    """
-    from hlss.jobs.explain_ways import explain_ways
-
-    asked = None if top is None else f"top={top}"
-    changes = [*(change or []), *([asked] if asked else [])]
-    _say(explain_ways(what, markers, bank, out, side, changes, units or [], only or [], compare or []))
-
-
-@cohort_app.command(epilog=_example("hlss cohort inspect experiments/tcga/hlss.yaml --picture tiles.jpg"))
+@cohort_app.command(epilog=example("hlss cohort inspect experiments/tcga/hlss.yaml --picture tiles.jpg"))
 def inspect(
     config: Config,
     overrides: Overrides = None,
@@ -240,7 +199,7 @@ def inspect(
         raise typer.Exit(1)
 
 
-@app.command(epilog=_example("hlss tile slides --out tiles mpp=0.5 tile_px=256 --workers 8"))
+@app.command(epilog=example("hlss tile slides --out tiles mpp=0.5 tile_px=256 --workers 8"))
 def tile(
     slides: Annotated[Path, typer.Argument(help="Folder of slides, or a manifest (CSV, Parquet) with their paths.")],
     out: Annotated[Path, typer.Option(help="Folder to fill, or to go on with.")],
@@ -262,10 +221,10 @@ def tile(
     from hlss.jobs.hands import Hands
     from hlss.jobs.tile import tile_slides
 
-    _say(tile_slides(slides, out, overrides or [], Hands(workers, ray, ray_address), shard, pack=pack))
+    say_output(tile_slides(slides, out, overrides or [], Hands(workers, ray, ray_address), shard, pack=pack))
 
 
-@app.command(epilog=_example("hlss phantom slides --layout pyramid patients=7 slides=1 side=40 tile_px=256"))
+@app.command(epilog=example("hlss phantom slides --layout pyramid patients=7 slides=1 side=40 tile_px=256"))
 def phantom(
     out: Annotated[Path, typer.Argument(help="Folder to fill.")],
     layout: Annotated[str, typer.Option(help="pyramid, drawn, opensrh, clam, trident, tiles or images.")] = "images",
@@ -279,14 +238,14 @@ def phantom(
     """
     from hlss.jobs.export import write_phantom
 
-    _say(write_phantom(out, layout, overrides or []))
+    say_output(write_phantom(out, layout, overrides or []))
 
 
 export_commands = typer.Typer(help="Write what a run made in the formats of other tools.", rich_markup_mode=None)
 app.add_typer(export_commands, name="export", no_args_is_help=True)
 
 
-@export_commands.command("features", epilog=_example("hlss export features runs/hlss-1 --as trident --out features"))
+@export_commands.command("features", epilog=example("hlss export features runs/hlss-1 --as trident --out features"))
 def export_features(
     what: Annotated[Path, typer.Argument(help="A run (its table `last`), or a table: RUN/embeddings/NAME.")],
     out: Annotated[Path, typer.Option(help="Folder to fill (trident), or the file to write.")],
@@ -301,10 +260,10 @@ def export_features(
     """
     from hlss.jobs.export_features import export_features as write
 
-    _say(write(what, kind, out))
+    say_output(write(what, kind, out))
 
 
-@export_commands.command("encoder", epilog=_example("hlss export encoder runs/hlss-1 --out exported"))
+@export_commands.command("encoder", epilog=example("hlss export encoder runs/hlss-1 --out exported"))
 def export_encoder(
     run: RunDir,
     out: Annotated[Path, typer.Option(help="Folder to fill.")],
@@ -316,10 +275,10 @@ def export_encoder(
     """
     from hlss.jobs.export_encoder import export_encoder as write
 
-    _say(write(run, checkpoint, out))
+    say_output(write(run, checkpoint, out))
 
 
-@app.command(epilog=_example("hlss push exported my-group/hlss-glioma"))
+@app.command(epilog=example("hlss push exported my-group/hlss-glioma"))
 def push(
     folder: Annotated[Path, typer.Argument(help="Folder that `hlss export encoder` wrote.")],
     repo: Annotated[str, typer.Argument(help="OWNER/NAME on the Hugging Face Hub.")],
@@ -331,7 +290,7 @@ def push(
     typer.echo(f"Output: {upload(folder, repo, public)}")
 
 
-@app.command(epilog=_example("hlss doctor"))
+@app.command(epilog=example("hlss doctor"))
 def doctor() -> None:
     """Show what is installed, which device will be used, what is missing and how to get it."""
     from hlss.jobs.doctor import examine
@@ -339,7 +298,7 @@ def doctor() -> None:
     examine()
 
 
-@app.command(epilog=_example("hlss demo --out runs/demo"))
+@app.command(epilog=example("hlss demo --out runs/demo"))
 def demo(
     out: Annotated[Path, typer.Option(help="Folder to fill.")] = Path("runs/demo"),
     overrides: Overrides = None,
@@ -347,89 +306,7 @@ def demo(
     """Pretrain on drawn tissue and evaluate before and after, in a few minutes, without data or network."""
     from hlss.jobs.demo import run_demo
 
-    _say(run_demo(out, overrides or []))
-
-
-@app.command("map", epilog=_example("hlss map runs/hlss-1 --characteristic necrosis --slide TCGA-DU-7014-01Z"))
-def map_(
-    what: Annotated[Path, typer.Argument(help="A run (its table `last`), or a table: RUN/embeddings/NAME.")],
-    characteristic: Annotated[list[str] | None, typer.Option(help="Of the bank; may be repeated.")] = None,
-    text: Annotated[list[str] | None, typer.Option(help="Any sentence; may be repeated.")] = None,
-    bank: Annotated[str | None, typer.Option(help="Shipped bank or a .yaml file [the run's].")] = None,
-    slide: Annotated[list[str] | None, typer.Option(help="Slides to map; may be repeated [all].")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder to fill [RUN/maps/TABLE].")] = None,
-    smooth_um: Annotated[float, typer.Option(min=0, help="Width of a Gaussian over the map, µm; 0: none.")] = 0.0,
-    threshold: Annotated[float, typer.Option(help="σ from which places are marked in GeoJSON.")] = 1.0,
-    kinds: Annotated[
-        list[str] | None,
-        typer.Option("--as", help="geojson, tiff, csv, parquet, anndata or png; may be repeated [all]."),
-    ] = None,
-    truth: Annotated[
-        bool, typer.Option("--truth", help="On drawn tissue: do maps agree with the true ones, table by table?")
-    ] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Of random maps, random text and resamples.")] = 0,
-) -> None:
-    """Map where on slides an encoder sees what a text says, with a test of whether the map can be believed.
-
-    For each slide and text: GeoJSON for QuPath, heatmap TIFFs that lie over the slide, CSV, Parquet and AnnData of the
-    tiles, and a picture. The faithfulness test stands in every file: 0.5 is chance, and a map that is not above it is
-    grey.
-    """
-    from hlss.jobs.map_slide import MapSettings
-    from hlss.jobs.map_slides import map_slides
-    from hlss.jobs.map_truth import map_truth
-
-    if truth:
-        _say(map_truth(what, bank, out, seed=seed))
-        return
-    settings = MapSettings(smooth_um, threshold, tuple(kinds or ()), seed)
-    _say(map_slides(what, characteristic or [], text or [], bank, slide or [], out, settings))
-
-
-@app.command(epilog=_example("hlss view runs/hlss-1"))
-def view(
-    run: Annotated[Path | None, typer.Argument(help="Folder of a training run with embeddings, or of a table.")] = None,
-    table: Annotated[str | None, typer.Option(help="Name of the table in RUN/embeddings [last].")] = None,
-    bank: Annotated[str | None, typer.Option(help="Characteristics to show [those of the training].")] = None,
-    slides: Annotated[Path | None, typer.Option(help="In place of a run: folder of slides, or a manifest.")] = None,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1.")] = 8412,
-) -> None:
-    """Look at slides in the browser of this machine: pan and zoom, overlay any characteristic, click a tile to see
-    what it is like, type what to look for.
-
-    Prints an address with a token; who does not have it is not let in. Needs the extra `studio`.
-    """
-    from hlss.jobs.view import chosen_view
-    from hlss.studio.view.server import serve
-
-    serve(chosen_view(run, table, bank, slides), port, lambda line: print(line, flush=True))
-
-
-@app.command(epilog=_example("hlss report runs/hlss-1 runs/hidisc-1 --out report.html"))
-def report(
-    runs: Annotated[list[Path], typer.Argument(help="Runs (all their tables), or tables: RUN/embeddings/NAME.")],
-    out: Annotated[Path | None, typer.Option(help="File to write [report.html in the first run's folder].")] = None,
-    evaluation: Annotated[
-        Path | None, typer.Option(help="What `hlss evaluate` wrote of all these tables [one beside the runs, or made].")
-    ] = None,
-    checkpoint: Annotated[str, typer.Option(help="Table that is mapped and explained, of a run's several.")] = "last",
-    bank: Annotated[str | None, typer.Option(help="Bank of the explanations [the run's].")] = None,
-) -> None:
-    """Show runs in one HTML file that works offline, prints, and says of every figure where it is from.
-
-    The cohort with example tiles, training curves, accuracy at three levels with intervals and confusion matrices, a
-    map of embeddings and how they cluster by site, the most confident errors, explanations, provenance. Several runs
-    stand side by side.
-    """
-    from hlss.jobs.report import make_report
-
-    _say(make_report(runs, out, evaluation, checkpoint, bank))
-
-
-def _say(output: Path) -> None:
-    from rich.console import Console
-
-    Console().print(f"Output: {output}", highlight=False, markup=False, soft_wrap=True)
+    say_output(run_demo(out, overrides or []))
 
 
 def _end_with_problems(found: int, path: Path) -> None:
