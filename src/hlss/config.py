@@ -63,7 +63,12 @@ def validate(tree: Any, model: type[PartT], where: object) -> PartT:
 
 def write_settings(settings: Part, path: Path) -> None:
     """Write every setting, defaults included, as YAML that `read_settings` reads back to an equal value."""
-    path.write_text(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
+    path.write_text(settings_text(settings), encoding="utf-8")
+
+
+def settings_text(settings: Part) -> str:
+    """Every setting, defaults included, as YAML."""
+    return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
 def settings_hash(settings: Part, exclude: set[str] = frozenset()) -> str:  # type: ignore[assignment]

@@ -20,6 +20,7 @@ from hlss.files import replacing
 COLUMNS = ("patient", "slide", "site", "image", "label", "side")
 PLACES = ("x_px0", "y_px0")
 IDS_FILE, FEATURES_FILE = "patches.parquet", "features.safetensors"
+SETTINGS_FILE = "settings.yaml"  # those it was embedded with; older tables have none
 _FIX = "Run `hlss embed` again."
 
 
@@ -54,14 +55,19 @@ class EmbeddingTable:
         columns = {name: column[keep] for name, column in self.columns.items()}
         return EmbeddingTable(self.features[keep], columns, self.provenance)
 
-    def write(self, folder: Path) -> None:
-        """Write to a folder, which appears whole or not at all. Raises UserError where it cannot be written."""
+    def write(self, folder: Path, settings: str | None = None) -> None:
+        """Write to a folder, which appears whole or not at all. settings: of the embedding, as YAML, to lie beside.
+
+        Raises UserError where it cannot be written.
+        """
         identities = identity_table(self.columns, self.provenance)
         with replacing(Path(folder)) as temporary:
             temporary.mkdir(parents=True)
             pq.write_table(identities, temporary / IDS_FILE)
             # safetensors' own save_file hides the error number of a full disk
             (temporary / FEATURES_FILE).write_bytes(save({"features": np.ascontiguousarray(self.features)}))
+            if settings is not None:
+                (temporary / SETTINGS_FILE).write_text(settings, encoding="utf-8")
 
     @classmethod
     def read(cls, folder: Path) -> "EmbeddingTable":
@@ -81,6 +87,14 @@ class EmbeddingTable:
         if misfit is not None:
             raise UserError(f"broken embedding table: {misfit}", where=folder, fix=_FIX)
         return cls(features, columns, provenance)
+
+
+def stored_provenance(folder: Path) -> dict[str, Any]:
+    """The provenance of a table in a folder, whose rows are not read. Raises UserError where it cannot be read."""
+    try:
+        return dict(json.loads((pq.read_schema(folder / IDS_FILE).metadata or {}).get(b"hlss", b"{}")))
+    except (OSError, pa.ArrowException, ValueError, TypeError) as error:
+        raise UserError(f"broken embedding table: {error!s:.200}", where=folder, fix=_FIX) from error
 
 
 def identity_table(columns: Mapping[str, Shaped[ndarray, " _"]], provenance: Mapping[str, Any]) -> pa.Table:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Float32, Int64
 from numpy import ndarray
 
-from hlss.embedding_table import FEATURES_FILE, IDS_FILE, identity_table
+from hlss.embedding_table import FEATURES_FILE, IDS_FILE, SETTINGS_FILE, identity_table, stored_provenance
 from hlss.errors import UserError
 from hlss.files import replacing
 
@@ -56,8 +56,8 @@ def says(folder: Path, facts: Mapping[str, Any], passing: Collection[str]) -> bo
     if not (folder / FEATURES_FILE).is_file():
         return False
     try:
-        stored = json.loads((pq.read_schema(folder / IDS_FILE).metadata or {})[b"hlss"])
-    except (OSError, pa.ArrowException, KeyError, ValueError):
+        stored = stored_provenance(folder)
+    except UserError:
         return False
     asked = json.loads(json.dumps(dict(facts), default=str))
     for name in passing:
@@ -72,8 +72,10 @@ def write_table(
     rows: int,
     width: int,
     provenance: Mapping[str, Any],
+    settings: str | None = None,
 ) -> None:
-    """Write an EmbeddingTable of `rows` features of this width from parts of it, one in memory at a time.
+    """Write an EmbeddingTable of `rows` features of this width from parts of it, one in memory at a time; settings: as
+    `EmbeddingTable.write` takes them.
 
     Raises UserError where it cannot be written, ValueError where the parts are not of this size together.
     """
@@ -98,6 +100,8 @@ def write_table(
             raise ValueError(f"{written} rows in a table of {rows}")
         if held:
             identities.write_table(pa.concat_tables(held))
+        if settings is not None:
+            (temporary / SETTINGS_FILE).write_text(settings, encoding="utf-8")
 
 
 def _header(rows: int, width: int) -> bytes:

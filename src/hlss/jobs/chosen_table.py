@@ -1,9 +1,13 @@
-"""The embedding tables that are meant where a run, or a table itself, is named."""
+"""The embedding tables that are meant where a run, or a table itself, is named; and with what they were embedded."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from hlss.embedding_table import IDS_FILE
+from hlss.config import read_settings
+from hlss.embedding_table import IDS_FILE, SETTINGS_FILE, stored_provenance
 from hlss.errors import UserError
+from hlss.experiment import Experiment
 
 START, LAST = "start", "last"
 _CONFIG = "config.yaml"
@@ -46,3 +50,37 @@ def table_of(what: Path, name: str | None = None) -> Path:
     if (name or LAST) not in known:
         raise UserError(f"this run has no table {name!r}", where=what, fix=f"It has: {', '.join(known)}.")
     return known[name or LAST]
+
+
+def home_of(what: Path) -> Path:
+    """Where output about a run or a table belongs: the run's folder; of a table apart, the folder that it lies in."""
+    what = Path(what).resolve()
+    if is_run(what):
+        return what
+    return what.parent.parent if is_run(what.parent.parent) else what.parent
+
+
+def settings_of(folder: Path, provenance: Mapping[str, Any], known: Sequence[Path] = ()) -> Path:
+    """The settings that a table was embedded with: those of the run that it lies in; its own where it was embedded with
+    others (as another cohort) or lies apart; of an older one apart, as `hlss table` leaves those of starts, those of
+    the run with their hash, of the runs known or of those in the folder that it lies in. Raises UserError.
+    """
+    hashed, own, run = provenance.get("config_hash"), folder / SETTINGS_FILE, folder.resolve().parent.parent
+    if is_run(run) and (not own.is_file() or _hash(run / _CONFIG) == hashed):
+        return run / _CONFIG
+    if own.is_file():
+        return own
+    for other in dict.fromkeys([*known, *sorted(folder.resolve().parent.iterdir())]):
+        if is_run(other) and _hash(other / _CONFIG) == hashed:
+            return other / _CONFIG
+    fix = "Words want a table in its run's folder, RUN/embeddings/NAME, or one that this version embedded."
+    raise UserError("no run beside this table, so no text tower", where=folder, fix=fix)
+
+
+def experiment_of(folder: Path) -> Experiment:
+    """The settings that a table was embedded with; its features are not read. Raises UserError."""
+    return read_settings(settings_of(folder, stored_provenance(folder)), Experiment)
+
+
+def _hash(config: Path) -> str:
+    return read_settings(config, Experiment).hash

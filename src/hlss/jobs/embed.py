@@ -11,6 +11,7 @@ from torch import Tensor
 
 from hlss.batches.loader import DrawnView, tiles
 from hlss.cohorts.base import Cohort
+from hlss.config import settings_text
 from hlss.encoders.base import ImageEncoder
 from hlss.errors import UserError
 from hlss.evaluate.by_slide import tower_hash
@@ -139,5 +140,5 @@ def _at_once(
         seed=experiment.evaluate.seed,
         progress=say,
     )
-    table.write(out)
+    table.write(out, settings_text(experiment))
     return unreadable

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from hlss.cohorts.base import Cohort
+from hlss.config import settings_text
 from hlss.encoders.base import ImageEncoder
 from hlss.errors import UserError
 from hlss.evaluate.by_slide import SlideWork, parts_of, plan
@@ -74,7 +75,7 @@ def table_by_slide(job: SlideJob, provenance: Mapping[str, Any], out: Path) -> t
     facts = {**provenance, **embedded_facts(most, seed, rows, chosen), "slides": digest([work.key for work in done])}
     with awaited(folder.claims / ".table"):
         if not says(out, facts, PASSING):  # of many processes that end together, one writes it
-            write_table(out, parts_of(done, job.sides), rows, shapes[0][1], facts)
+            write_table(out, parts_of(done, job.sides), rows, shapes[0][1], facts, settings_text(job.recipe.experiment))
     return out, unreadable
 
 

@@ -17,6 +17,7 @@ from hlss.explain.pictures import show_matrices, show_profile
 from hlss.explain.profile import Profile, profile
 from hlss.files import digest, write_json
 from hlss.jobs import truth
+from hlss.jobs.chosen_table import home_of
 from hlss.jobs.explain_found import Explained, distractors_of, to_json
 from hlss.jobs.explain_show import show
 from hlss.jobs.explain_sources import (
@@ -151,5 +152,4 @@ def _draw(found: Sequence[Explained], top: int, empty: Collection[str], folder: 
 
 def beside(path: Path) -> Path:
     """Where output goes unless told: RUN/explanations."""
-    run = path if (path / "config.yaml").is_file() else path.resolve().parent.parent
-    return run / "explanations"
+    return home_of(path) / "explanations"

@@ -17,7 +17,7 @@ from hlss.encoders.specs import TextSpec
 from hlss.errors import UserError
 from hlss.evaluate.clock import Clock
 from hlss.experiment import Experiment
-from hlss.jobs.chosen_table import is_run, tables_of
+from hlss.jobs.chosen_table import is_run, settings_of, tables_of
 from hlss.jobs.setup import Say, build_encoder
 from hlss.language.bank import read_bank
 from hlss.language.encode import LanguageSpec, Texts, encode
@@ -26,7 +26,6 @@ from hlss.types import Level
 
 Rows = list[Float32[ndarray, "_ d"]]  # of the markers of each class
 ClassSentences = Mapping[str, list[list[str]]]
-_CONFIG = "config.yaml"
 
 
 class ExplainSpec(Part):
@@ -82,12 +81,11 @@ def sources_of(paths: Sequence[Path], side: str) -> list[Source]:
     folders = list(dict.fromkeys(folder for path in paths for folder in tables_of(Path(path))))
     tables = [_of_side(EmbeddingTable.read(folder), side, folder) for folder in folders]
     around = [run for folder in folders if is_run(run := folder.resolve().parent.parent)]
-    runs = {folder: _run_of(folder, table, around) for folder, table in zip(folders, tables, strict=True)}
-    towers = {run: _towers(run) for run in dict.fromkeys(runs.values())}
+    both = list(zip(folders, tables, strict=True))
+    settings = {folder: settings_of(folder, table.provenance, around) for folder, table in both}
+    towers = {path: _towers(path) for path in dict.fromkeys(settings.values())}
     names = _names([table.provenance for table in tables])
-    return [
-        Source(name, table, *towers[runs[folder]]) for name, table, folder in zip(names, tables, folders, strict=True)
-    ]
+    return [Source(name, table, *towers[settings[folder]]) for name, (folder, table) in zip(names, both, strict=True)]
 
 
 def refuse_trained_markers(source: Source, markers: MarkerSet) -> None:
@@ -161,29 +159,15 @@ def _of_side(table: EmbeddingTable, side: str, folder: Path) -> EmbeddingTable:
     return kept
 
 
-def _run_of(folder: Path, table: EmbeddingTable, known: Sequence[Path]) -> Path:
-    """The run that a table lies in. Of a table apart, as `hlss table` leaves those of starts: the run of the settings
-    that it was embedded with, of those known or of those in the folder that it lies in.
-    """
-    run = folder.resolve().parent.parent
-    if is_run(run):
-        return run
-    for other in dict.fromkeys([*known, *sorted(folder.resolve().parent.iterdir())]):
-        if is_run(other) and table.provenance.get("config_hash") == read_settings(other / _CONFIG, Experiment).hash:
-            return other
-    fix = "Words want a table in its run's folder, RUN/embeddings/NAME, or beside the run that it was embedded with."
-    raise UserError("no run beside this table, so no text tower", where=folder, fix=fix)
-
-
-def _towers(run: Path) -> tuple[Experiment, TextSpec, bool, tuple[str, ...]]:
+def _towers(settings: Path) -> tuple[Experiment, TextSpec, bool, tuple[str, ...]]:
     """Settings, text tower, whether the towers are aligned, and notices. The image tower's own text tower is taken
     where it has one, whatever text the run was trained with, or none: so that runs stand beside each other.
     """
-    experiment = read_settings(run / _CONFIG, Experiment)
+    experiment = read_settings(settings, Experiment)
     language = experiment.language
     spec: TextSpec | None = experiment.encoder.text() or (None if language is None else language.text)
     if spec is None:
-        raise UserError("this run has no text tower", where=run / _CONFIG, fix="Leave it out.")
+        raise UserError("this run has no text tower", where=settings, fix="Leave it out.")
     together = aligned(build_encoder(experiment, lambda line: None).family, spec.build().family)
     return experiment, spec, together, spec.notices
 

@@ -9,7 +9,7 @@ from hlss.cohorts.paths import file_names
 from hlss.errors import UserError
 from hlss.evaluate.clock import Clock
 from hlss.files import refuse_filled, replacing, write_json
-from hlss.jobs.chosen_table import table_of
+from hlss.jobs.chosen_table import home_of, table_of
 from hlss.jobs.explain_sources import sources_of
 from hlss.jobs.map_ground import Pixels, grounds_of
 from hlss.jobs.map_show import show_maps
@@ -41,7 +41,7 @@ def map_slides(
     say = Console(stderr=True, markup=False, highlight=False, soft_wrap=True).print
     folder = table_of(Path(what))
     source = sources_of([folder], "all")[0]
-    out = out or folder.resolve().parent.parent / "maps" / folder.resolve().name
+    out = out or home_of(folder) / "maps" / folder.resolve().name
     refuse_filled(out)
     words, pixels = MapTexts(source, bank, settings.seed), Pixels(source)
     asked = words.asked(characteristics, texts)

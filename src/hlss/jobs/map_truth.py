@@ -20,6 +20,7 @@ from hlss.explain.match import match
 from hlss.explain.within import WithinSlides, slide_numbers
 from hlss.files import write_json
 from hlss.jobs import truth
+from hlss.jobs.chosen_table import home_of
 from hlss.jobs.explain import NO_CLAIM
 from hlss.jobs.explain_sources import Source, Words, refuse_other_width, sources_of
 from hlss.jobs.map_show import show_truth
@@ -89,8 +90,7 @@ def _is_last(source: Source) -> bool:
 
 
 def _beside(what: Path) -> Path:
-    run = what if (what / "config.yaml").is_file() else what.resolve().parent.parent
-    return run / "maps"
+    return home_of(what) / "maps"
 
 
 def _found(source: Source, asked: truth.Asked, words: truth.Words, seed: int) -> _Found:

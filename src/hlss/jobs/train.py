@@ -5,14 +5,13 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-import yaml
 from lightning_fabric import Fabric
 from lightning_fabric.utilities.rank_zero import _get_rank
 
 from hlss.batches.features import FeatureStream, FeatureViews
 from hlss.batches.loader import BatchStream
 from hlss.batches.sampler import Sampler
-from hlss.config import read_settings
+from hlss.config import read_settings, settings_text
 from hlss.errors import UserError
 from hlss.experiment import Experiment
 from hlss.jobs.monitor import ValidationMonitor
@@ -43,7 +42,7 @@ def train_run(config: Path, overrides: Sequence[str]) -> Path:
 
 def train_experiment(experiment: Experiment, say: Say = say_once) -> Path:
     """Train an experiment to its end, from wherever its folder stands."""
-    folder = RunFolder(experiment.folder, experiment.hash, _as_yaml(experiment), {})
+    folder = RunFolder(experiment.folder, experiment.hash, settings_text(experiment), {})
     first = first_process()
     with folder if first else nullcontext():
         if first and _finished(experiment):
@@ -133,7 +132,3 @@ def _finished(experiment: Experiment) -> bool:
     steps = experiment.train.steps
     done = Checkpoints(experiment.folder / "checkpoints").steps()
     return bool(done) and steps is not None and done[-1] >= steps
-
-
-def _as_yaml(experiment: Experiment) -> str:
-    return yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False, allow_unicode=True)

@@ -14,9 +14,8 @@ from numpy import ndarray
 from hlss.embedding_table import EmbeddingTable
 from hlss.errors import UserError
 from hlss.experiment import Experiment
-from hlss.jobs.chosen_table import table_of
+from hlss.jobs.chosen_table import experiment_of, table_of
 from hlss.jobs.explain_sources import refuse_other_width, sources_of
-from hlss.jobs.setup import experiment_of
 from hlss.jobs.table_pixels import pixel_notices
 from hlss.jobs.view_features import Moments, PatchFeatures
 from hlss.jobs.view_map import Raster
@@ -133,15 +132,14 @@ def view_of_run(run: Path, table: str | None = None, bank: str | None = None) ->
     characteristics [that of the training]. Raises UserError.
     """
     folder = table_of(run, table)
-    home = folder.resolve().parent.parent
-    experiment = experiment_of(home)
+    experiment = experiment_of(folder)
     cohort = experiment.cohort.open()
     images = tuple(images_of(cohort))
     words, stored, notices = _words(folder, experiment, bank)
     patches = Patches(stored, images, (cohort.tile_px, cohort.mpp), words)
     lost = int((patches.image < 0).sum())
     if lost == len(stored):
-        fix = f"Run `hlss embed {home}` again."
+        fix = "Run `hlss embed` again."
         raise UserError("the run's cohort has none of the images that this table is of", where=folder, fix=fix)
     if lost:
         notices += (f"{lost} of {len(stored)} patches are of images that the cohort does not have: they are not shown",)
