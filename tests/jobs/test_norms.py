@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from torch import nn
 
-from hlss.config import read_settings
+from hlss.config import read_settings, write_settings
 from hlss.embedding_table import EmbeddingTable
 from hlss.encoders.base import ImageEncoder
 from hlss.errors import UserError
@@ -70,6 +71,23 @@ def test_midway_has_them_and_the_others_their_own(experiment: Path):
     assert not torch.allclose(statistics("start", "train"), statistics("start", None))
 
 
+def test_a_checkpoint_is_one_tower_whatever_it_embeds(experiment: Path):
+    settings, data = trained(experiment)
+    other = read_settings(experiment, Experiment, ["cohort.seed=9", "split.val=0", "split.test=0.5"])
+    said: list[str] = []
+    here, _ = tower_of(settings, settings.folder, "midway", data, None, silent)
+    there, _ = tower_of(other, settings.folder, "midway", open_data(other, silent), None, said.append)
+    for name, value in there.state_dict().items():
+        assert torch.equal(value, here.state_dict()[name]), name
+    assert "statistics of norms are taken from the training tiles of the run's own cohort" in said
+    lost = read_settings(experiment, Experiment).model_dump(mode="json") | {
+        "cohort": {"name": "manifest", "path": "gone.csv", "tile_px": 32}
+    }
+    (settings.folder / "config.yaml").write_text(yaml.safe_dump(lost))
+    with pytest.raises(UserError, match=r"statistics want the run's own cohort.*--norms own"):
+        tower_of(other, settings.folder, "midway", open_data(other, silent), None, silent)
+
+
 def test_midway_keeps_norms_that_were_frozen(experiment: Path):
     settings, data = trained(experiment, "train.freeze.norms=true")
     tower, facts = tower_of(settings, settings.folder, "midway", data, None, silent)
@@ -97,6 +115,8 @@ class Plain(Normed):
 def test_a_tower_without_batch_norms_is_told_of(experiment: Path, monkeypatch: pytest.MonkeyPatch):
     said: list[str] = []
     settings = read_settings(experiment, Experiment, [])
+    settings.folder.mkdir()
+    write_settings(settings, settings.folder / "config.yaml")
     monkeypatch.setattr("hlss.jobs.tower.build_encoder", lambda *_: Plain())
     monkeypatch.setattr("hlss.train.checkpoint.Checkpoints.load_encoder", lambda *_: "step-00000000")
     _, facts = tower_of(settings, settings.folder, "start", open_data(settings, silent), "train", said.append)
