@@ -157,6 +157,7 @@ def test_a_val_side_may_be_drawn_from_given_training_patients() -> None:
 def test_a_side_nobody_asked_for_is_absent(patients) -> None:
     cohort = cohort_of(patients(a=5))
     assert list(split(cohort, SplitSpec(test=0))) == ["train"]
+    assert list(split(cohort, SplitSpec(test=1))) == ["test"]
     assert list(split(cohort, SplitSpec(test=0, val=0.2))) == ["train", "val"]
 
 
@@ -192,7 +193,7 @@ def test_unknown_given_side_missing_site_and_crossed_site_are_refused() -> None:
         ({"kind": "kfold", "fold": 5}, r"fold=5 must lie in 0\.\.4"),
         ({"kind": "kfold", "folds": 1}, "folds"),
         ({"kind": "bootstrap"}, "kind"),
-        ({"test": 1.0}, "test"),
+        ({"test": 1.1}, "test"),
         ({"kind": "leave_one_patient_out", "by_site": True}, "by_site needs"),
         ({"share": 0.1}, "unknown key `share`"),
     ],

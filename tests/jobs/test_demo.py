@@ -16,7 +16,7 @@ from hlss.errors import UserError
 from hlss.explain.match import match
 from hlss.jobs.demo import run_demo
 from hlss.jobs.demo_pictures import contact_sheet
-from hlss.jobs.demo_report import CHECKPOINTS
+from hlss.jobs.demo_report import CHECKPOINTS, PICTURES
 from hlss.jobs.demo_tables import words_table
 from hlss.jobs.setup import experiment_of
 from hlss.jobs.truth import Asked, Words, agreement_of, asked_of
@@ -32,7 +32,6 @@ SMALL = [
     "train.steps=2",
     "train.precision=fp32",
 ]
-PICTURES = ("tissue.png", "readings.png", "map.png")
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +53,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory, without_network: None) -> tu
     out = tmp_path_factory.mktemp("demo")
     said: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hlss.jobs.demo_pictures._MAP_TILES", 6)
+        patch.setattr("hlss.jobs.demo_maps.SIDE", 7)
         patch.setattr("builtins.print", lambda *words, **_: said.append(" ".join(map(str, words))))
         for _ in range(2):
             assert run_demo(out, SMALL) == out
@@ -71,7 +70,13 @@ def asked(shown: tuple[Path, list[str]]) -> tuple[Asked, Words]:
 def test_everything_it_names_is_there(shown: tuple[Path, list[str]]) -> None:
     out, said = shown
     report = (out / "README.md").read_text()
-    for name in PICTURES:
+    maps = json.loads((out / "maps" / "maps.json").read_text())["maps"]
+    mapped = [f"maps/{name}" for one in maps for name in one["files"] if name.endswith(".png")]
+    assert len(mapped) == 4
+    for one in maps:
+        assert f"“{one['characteristic']}”, and what was drawn. Faithfulness {one['figures']}." in report
+        assert one["truth"]["factor"] in FACTORS
+    for name in (*PICTURES, *mapped):
         picture = (out / name).read_bytes()
         assert picture[:8] == b"\x89PNG\r\n\x1a\n"
         assert len(picture) > 20_000

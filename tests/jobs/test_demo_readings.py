@@ -10,12 +10,9 @@ from matplotlib.font_manager import FontProperties, findfont
 from matplotlib.ft2font import FT2Font
 
 from hlss.cohorts.phantom.factors import FACTORS, INDEX
-from hlss.cohorts.phantom.nuisance import look_of
-from hlss.cohorts.phantom.spec import PhantomSpec, drawn_slides
-from hlss.explain import cards, pictures
+from hlss.explain import cards
 from hlss.explain.cards import BETWEEN, DISTRACTOR, FALSE, MARKS, TRUE, UNKNOWN, Reading, Word, show_readings
-from hlss.explain.pictures import SlideMap, show_map
-from hlss.jobs.demo_pictures import _Ground, most_varying
+from hlss.jobs.demo_maps import characteristics_of
 from hlss.jobs.demo_readings import Read, mark_of, one_of_each, truth_in_words
 from hlss.jobs.truth import Asked, Words
 from hlss.language.factors import Truth
@@ -105,22 +102,6 @@ def _figure_of(monkeypatch: pytest.MonkeyPatch, module: object) -> list[Figure]:
     return kept
 
 
-def test_the_three_panels_lie_on_the_same_millimetres(monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = _figure_of(monkeypatch, pictures)
-    tiles = np.arange(16).reshape(4, 4) / 16
-    shown = SlideMap(np.zeros((80, 80, 3), np.uint8), tiles, tiles, 1.9)
-    show_map(shown, ("slide", "read", "drawn"), "a note", Path("map.png"))
-    kept[0].draw_without_rendering()
-    panels = [axes for axes in kept[0].axes if axes.get_title(loc="left")]
-    boxes = np.array([axes.get_window_extent().bounds for axes in panels])
-    assert len(panels) == 3
-    np.testing.assert_allclose(boxes[:, 1:], boxes[[0, 0, 0], 1:], atol=0.01)
-    assert {(axes.get_xlim(), axes.get_ylim()) for axes in panels} == {((0, 1.9), (1.9, 0))}
-    every = [axes.get_tightbbox().extents for axes in kept[0].axes]
-    assert min(box[0] for box in every) >= 0
-    assert max(box[2] for box in every) <= kept[0].bbox.width
-
-
 def test_no_card_runs_into_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the longest words of the bank, and the longest truths."""
     kept = _figure_of(monkeypatch, cards)
@@ -135,29 +116,13 @@ def test_no_card_runs_into_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     assert min(box.y0 for box in boxes) >= 0
 
 
-def test_what_was_never_told_is_not_mapped() -> None:
-    rng = np.random.default_rng(0)
-    truths = {name: 0.1 * rng.random(50) for name in FACTORS}
-    truths["haemorrhage"] = np.repeat([0.0, 1.0], 25)  # never told
-    truths["density"] = np.repeat([0.0, 1.0], 25)  # no structure
-    truths["vessels"] = np.repeat([0.0, 0.8], 25)
-    assert most_varying(truths) == "vessels"
-
-
-def test_the_nuisances_named_are_those_of_the_slide() -> None:
-    """Bands by their definition: places nearer to a line than half its width."""
-    spec = PhantomSpec(patients=40, slides=1, tile_px=64, mpp=1.0, seed=3)
-    source = drawn_slides(spec.open())
-    x, y = np.meshgrid(np.arange(0, 1280, 4), np.arange(0, 1280, 4))
-    seen = Counter()
-    for image in range(40):
-        look = look_of(spec.seed, image, 0, source.site(image), spec.stain)
-        named = _Ground(source, image, 64, 1.0).nuisances()
-        for name, band in (("a pen mark", look.pen and look.pen[1]), ("a fold", look.fold)):
-            inside = False
-            for k in range(-3, 4) if band is not None else ():
-                away = np.abs(band.normal[0] * x + band.normal[1] * y - band.offset_um - k * band.every_um)
-                inside = inside or bool((away < band.half_um - 2).any())
-            assert (name in named) == inside
-            seen[name, inside] += 1
-    assert len(seen) == 4
+def test_what_is_mapped_varies_most_and_was_told() -> None:
+    truth = 0.1 * np.random.default_rng(0).random((50, len(FACTORS)))
+    truth[:, INDEX["haemorrhage"]] = np.repeat([0.0, 1.0], 25)  # never told
+    truth[:, INDEX["density"]] = np.repeat([0.0, 1.0], 25)  # no structure
+    truth[:, INDEX["vessels"]] = np.repeat([0.0, 0.8], 25)
+    truth[:, INDEX["glands"]] = np.repeat([0.0, 0.7], 25)
+    names = ["solid", "glands", "tubules", "vessels", "bleeding"]
+    meant = [("glands", "low"), ("glands", "high"), ("glands", "high"), ("vessels", "high"), ("haemorrhage", "high")]
+    truths = {Level.SLIDE: {name: Truth(*one) for name, one in zip(names, meant, strict=True)}}
+    assert characteristics_of(truth, Words({}, {Level.SLIDE: names}, truths)) == ["vessels", "glands"]

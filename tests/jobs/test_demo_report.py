@@ -98,7 +98,9 @@ def test_norms_are_said_to_be_new_only_where_they_are(renewed: int | None, claim
 def test_the_report_says_what_to_doubt(tmp_path: Path, seed: int, stain: float, seen: str) -> None:
     changes = [f"cohort.seed={seed}", f"cohort.stain={stain}", "cohort.patients=14"]
     experiment = demo_experiment(tmp_path, changes)
-    Report(experiment, _evaluation(), _words(), {"midway": {}}, 12.3, False).write(tmp_path / "README.md")
+    Report(experiment, _evaluation(), _words(), {"midway": {}}, {"tissue.png": "Tissue."}, 12.3, False).write(
+        tmp_path / "README.md"
+    )
     text = (tmp_path / "README.md").read_text()
     for wanted in ("never real", seen, f"{stain:g} times", "replicates", "12 s", "a machine", *COMMANDS, MINE):
         assert wanted in text

@@ -32,7 +32,7 @@ class SplitSpec(Part):
     kind:     given (the manifest's column `split`), random, kfold, or leave_one_patient_out.
     fold:     which fold is the test side (kfold), or which patient in order of id (leave_one_patient_out).
     folds:    how many folds (kfold).
-    test:     share of patients on the test side (random).
+    test:     share of patients on the test side (random); 1: all, of a cohort that is only asked about.
     val:      share of the other patients that become the val side; their draw depends on the fold too.
     stratify: give every side its share of each class (of the patient's one label).
     by_site:  keep all patients of a site on one side (classes and sizes then come out as near as sites permit).
@@ -41,7 +41,7 @@ class SplitSpec(Part):
     kind: Literal["given", "random", "kfold", "leave_one_patient_out"] = "random"
     fold: int = Field(default=0, ge=0)
     folds: int = Field(default=5, ge=2)
-    test: float = Field(default=0.2, ge=0, lt=1)
+    test: float = Field(default=0.2, ge=0, le=1)
     val: float = Field(default=0.0, ge=0, lt=1)
     seed: int = 0
     stratify: bool = True
@@ -137,7 +137,7 @@ def _drawn(units: Sequence[_Unit], side: Side, share: float, seed: str, spec: Sp
     """`share` of the patients on `side`, the others on train."""
     part = Fraction(str(share))
     sides: dict[str, Side] = {p: side if i == 0 else "train" for p, i in _deal(units, [part, 1 - part], seed).items()}
-    if share > 0 and set(sides.values()) != {side, "train"}:
+    if 0 < share < 1 and set(sides.values()) != {side, "train"}:
         what = f"{side}={share:g} of {len(units)} {spec.unit_name} leaves a side empty"
         raise UserError(what, where=f"split.{side}", fix="Change the share, or add patients.")
     return sides

@@ -1,13 +1,11 @@
-"""Pictures of what an encoder sees: a characteristic over a slide beside the truth, and what marks classes."""
+"""Pictures of what an encoder sees: tiles of classes, classes against markers, and what marks classes."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from textwrap import fill
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 from numpy import ndarray
 
 from hlss.explain.alignment_matrix import Alignment, Null
@@ -34,40 +32,6 @@ _PROFILE_NOTE = (
     " of all stays below by chance (pale: not above it)"
 )
 _DISTRACTOR_NOTE = "; ∅: a distractor, which names nothing that was drawn"
-
-
-@dataclass(frozen=True)
-class SlideMap:
-    """A slide of w × w tiles: its pixels, a characteristic's score of each tile, and a factor's true value, 0..1."""
-
-    slide: UInt8[ndarray, "h h 3"]
-    scores: Float[ndarray, "w w"]
-    truth: Float[ndarray, "w w"]
-    side_mm: float
-
-
-def show_map(one: SlideMap, titles: tuple[str, str, str], note: str, path: Path) -> None:
-    """Slide, scores and truth beside each other on the same millimetres; titles: of the three."""
-    side, width, height = 3.9, 13.7, 5.2  # inches
-    figure = blank(width, height)
-    span, ticks = (0, one.side_mm, one.side_mm, 0), np.arange(0, one.side_mm, 0.5)
-    panels = ((one.slide, None, 0.5), (one.scores, None, 4.6), (one.truth, (0, 1), 9.2))
-    for (values, ends, left), title in zip(panels, titles, strict=True):
-        axes = figure.add_axes((left / width, 0.85 / height, side / width, side / height))
-        low, high = ends or (None, None)
-        shown = axes.imshow(values, cmap="magma", vmin=low, vmax=high, extent=span, interpolation="nearest")
-        axes.set_xticks(ticks)
-        axes.set_yticks(ticks)
-        axes.set_title(title, fontsize=11, color=INK, loc="left")
-        axes.tick_params(labelsize=7.5, length=2, color=QUIET, labelcolor=QUIET, labelleft=left < 1)
-        axes.spines[:].set_visible(False)
-        if values.ndim == 2:
-            bar = figure.add_axes(((left + side + 0.06) / width, 0.85 / height, 0.09 / width, side / height))
-            scale = figure.colorbar(shown, cax=bar)
-            scale.outline.set_visible(False)
-            bar.tick_params(labelsize=7.5, length=2, color=QUIET, labelcolor=QUIET)
-    figure.text(0.5 / width, 0.56 / height, fill(note, 198), color=QUIET, fontsize=9, va="top", linespacing=1.4)
-    save(figure, path)
 
 
 def show_sheet(rows: Sequence[Sequence[UInt8[ndarray, "h w 3"]]], names: Sequence[str], path: Path) -> None:

@@ -14,9 +14,10 @@ from hlss.embedding_table import EmbeddingTable
 from hlss.errors import UserError
 from hlss.experiment import Experiment
 from hlss.files import write_json
-from hlss.jobs.demo_pictures import contact_sheet, picture_map
+from hlss.jobs.demo_maps import map_new_slides, pictures_of
+from hlss.jobs.demo_pictures import contact_sheet
 from hlss.jobs.demo_readings import picture_readings
-from hlss.jobs.demo_report import CHECKPOINTS, READ, Report, origin_of, weights_of
+from hlss.jobs.demo_report import CHECKPOINTS, PICTURES, READ, Report, origin_of, weights_of
 from hlss.jobs.demo_tables import UNSHOWN, accuracy_tables, in_columns, verdict_table, words_table
 from hlss.jobs.embed import embed_run
 from hlss.jobs.evaluate import evaluate_tables
@@ -55,11 +56,12 @@ def run_demo(out: Path, overrides: Sequence[str]) -> Path:
     found = _agreement(asked, words, out / "explanations.json")
     say_once("  drawing patches and their words")
     picture_readings(tables[READ], asked[READ], words, cohort, out / "readings.png")
-    say_once("  mapping a slide")
-    picture_map(experiment, out / "run", READ, tables[READ], words, say_once, out / "map.png")
+    say_once("  mapping two slides of new patients")
+    maps = map_new_slides(experiment, out / "run", READ, words, out, lambda line: None)
     say_once("  putting all of it into one page, report.html")
     make_report([out / "run"], out / "report.html", checkpoint=READ, say=lambda line: None)
-    Report(experiment, evaluation, found, facts, time.monotonic() - began, resumed).write(out / "README.md")
+    pictures = PICTURES | pictures_of(maps)
+    Report(experiment, evaluation, found, facts, pictures, time.monotonic() - began, resumed).write(out / "README.md")
     print(_ending(evaluation, out, time.monotonic() - began))
     return out
 

@@ -17,7 +17,6 @@ READ = MIDWAY  # of which the pictures are: as good by patients as the last on t
 PICTURES = {
     "tissue.png": "The tissue: a row a class, every tile of another patient.",
     "readings.png": "Test patches, the words that match them best, and whether they are true.",
-    "map.png": "A test slide, a word's map over it, and the true map.",
 }
 MINE = """\
 name: mine
@@ -62,19 +61,21 @@ class Report:
     """What a run of the demo found.
 
     evaluation: of evaluation.json; words: agreement by checkpoint; facts: provenance of each checkpoint's table;
-    seconds: taken; resumed: whether an earlier run had done a part.
+    pictures: what each shows, by file beside the README; seconds: taken; resumed: whether an earlier run had done a
+    part.
     """
 
     experiment: Experiment
     evaluation: Mapping[str, Any]
     words: Mapping[str, Mapping[str, Any]]
     facts: Mapping[str, Mapping[str, Any]]
+    pictures: Mapping[str, str]
     seconds: float
     resumed: bool
 
     def write(self, path: Path) -> None:
         """As Markdown, whole or not at all. Raises UserError where it cannot be written."""
-        parts = (self._what(), self._accuracy(), _pictures(), self._words(), _your_own(), self._caveats(), _FILES)
+        parts = (self._what(), self._accuracy(), self._pictures(), self._words(), _your_own(), self._caveats(), _FILES)
         with replacing(path) as temporary:
             temporary.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 
@@ -118,6 +119,11 @@ class Report:
             "name nothing drawn; theirs is how well they pass for a factor."
         )
 
+    def _pictures(self) -> str:
+        shown = (f"![{text}]({name})\n\n{text}" for name, text in self.pictures.items())
+        lead = f"Words and maps are read with the features of **{READ}**."
+        return "\n\n".join([f"## Pictures\n\n{lead}", *shown])
+
     def _caveats(self) -> str:
         which = "This cohort" if self.cohort.seed == _LOOKED_AT else "The shipped cohort, not this one"
         lines = (
@@ -132,11 +138,6 @@ class Report:
         return "\n".join(["## Caveats", "", *(f"- {line}" for line in lines)])
 
 
-def _pictures() -> str:
-    shown = (f"![{text}]({name})\n\n{text}" for name, text in PICTURES.items())
-    return "\n\n".join([f"## Pictures\n\nWords and map are read with the features of **{READ}**.", *shown])
-
-
 def _your_own() -> str:
     commands = "\n".join(COMMANDS)
     return (
@@ -148,6 +149,8 @@ def _your_own() -> str:
 
 _FILES = (
     "## Files\n\nAll of it in one page for a browser, with curves, a map of the embeddings and confident errors: "
-    "[report.html](report.html).\n\nNumbers with their provenance: `evaluation.json`, `explanations.json`. The run, "
-    "its checkpoints and embeddings: `run/`. What can be made again: `cache/`."
+    "[report.html](report.html). To pan and zoom over the mapped slides, and ask for any other words: "
+    "`hlss view slides` here (after `pip install 'hlss[studio]'`).\n\nNumbers with their provenance: "
+    "`evaluation.json`, `explanations.json`. The run, its checkpoints and embeddings: `run/`. The mapped slides' "
+    "embeddings: `slides/`, their maps for QuPath and others: `maps/`. What can be made again: `cache/`."
 )

@@ -16,6 +16,7 @@ from hlss.jobs.map_show import show_maps
 from hlss.jobs.map_slide import KINDS, MapSettings, SlideMapper
 from hlss.jobs.map_tables import anndata_there
 from hlss.jobs.map_texts import MapTexts
+from hlss.jobs.setup import Say
 
 MAPS_FILE = "maps.json"
 
@@ -28,6 +29,7 @@ def map_slides(
     slides: Sequence[str] = (),
     out: Path | None = None,
     settings: MapSettings | None = None,
+    say: Say | None = None,
 ) -> Path:
     """Map characteristics of a bank, and sentences, over slides (all where none is named) of a run's table, or of a
     table; returns the folder written to (RUN/maps/TABLE). Raises UserError.
@@ -38,7 +40,7 @@ def map_slides(
             raise UserError(f"no such kind of file: {kind!r}", where="--as", fix=f"Known: {', '.join(KINDS)}.")
     if "anndata" in settings.kinds and not anndata_there():
         raise UserError("AnnData is not installed", where="--as anndata", fix="Run: pip install 'hlss[anndata]'")
-    say = Console(stderr=True, markup=False, highlight=False, soft_wrap=True).print
+    say = say or Console(stderr=True, markup=False, highlight=False, soft_wrap=True).print
     folder = table_of(Path(what))
     source = sources_of([folder], "all")[0]
     out = out or home_of(folder) / "maps" / folder.resolve().name
