@@ -1,4 +1,4 @@
-"""Figures in the pages of this folder come from the files of runs, never from a keyboard.
+"""Figures in the pages of this folder and below it come from the files of runs, never from a keyboard.
 
     python docs/render.py
 
@@ -187,7 +187,7 @@ def _row(cells: list[str]) -> str:
 
 
 def main() -> None:
-    for page in sorted(HERE.glob("*.md")):
+    for page in sorted(HERE.rglob("*.md")):
         text = rendered(page)
         if text != page.read_text(encoding="utf-8"):
             page.write_text(text, encoding="utf-8")

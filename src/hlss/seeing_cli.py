@@ -75,11 +75,15 @@ def map_(
     tiles, and a picture. The faithfulness test stands in every file: 0.5 is chance, and a map that is not above it is
     grey.
     """
+    from hlss.errors import UserError
     from hlss.jobs.map_slide import MapSettings
     from hlss.jobs.map_slides import map_slides
     from hlss.jobs.map_truth import map_truth
 
     if truth:
+        if characteristic or text or slide or kinds:
+            fix = "Leave out --characteristic, --text, --slide and --as."
+            raise UserError("it asks all characteristics of the bank on all test slides", where="--truth", fix=fix)
         say_output(map_truth(what, bank, out, seed=seed))
         return
     settings = MapSettings(smooth_um, threshold, tuple(kinds or ()), seed)

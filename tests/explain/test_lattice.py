@@ -32,11 +32,11 @@ def test_one_tile_far_away_makes_the_lattice_coarser_and_not_the_memory_larger()
     assert np.prod(one.shape) <= 2**22 * 1.01
 
 
-@pytest.mark.parametrize("step", [100, 50])
-def test_neighbours_tell_as_loops_do(step: int) -> None:
+@pytest.mark.parametrize(("step", "near"), [(100, 0.6), (50, 0.6), (50, 1.0)])
+def test_neighbours_tell_as_loops_do(step: int, near: float) -> None:
     rng = np.random.default_rng(0)
     corners = square(9, 11, step)[rng.permutation(99)[:70]]
-    one, values, side = Lattice.of(corners, 100), rng.normal(size=70), 100
+    one, values, side = Lattice.of(corners, 100, near), rng.normal(size=70), 100
     told = one.from_neighbours(values, one.half)
     for i in range(70):
         total = weight = 0.0
@@ -44,8 +44,8 @@ def test_neighbours_tell_as_loops_do(step: int) -> None:
             away = np.abs(corners[i] - corners[j])
             if (away < side).all() or (away > 3 * side).any():
                 continue  # shares pixels, or is too far
-            near = np.exp(-(away**2).sum() / (2 * (0.6 * side) ** 2))
-            total, weight = total + near * values[j], weight + near
+            own = np.exp(-(away**2).sum() / (2 * (near * side) ** 2))
+            total, weight = total + own * values[j], weight + own
         if weight > 1e-3:
             assert told[i] == pytest.approx(total / weight, abs=1e-3)
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from overlap import by_the_formula
 
 from hlss.explain.lattice import Lattice
 from hlss.explain.score_map import COLOURS, ScoreMap, coloured, standing_of_all
@@ -31,6 +32,40 @@ def test_the_middle_of_a_tile_counts_more_than_its_edge() -> None:
     assert values[6] > values[5] > 0 == values[4]
     every = ScoreMap.of(Lattice.of(corners, 100), np.full(11, 2.5))
     np.testing.assert_allclose(every.values, 2.5)  # a mean of equal values is that value, also at the edge
+
+
+@pytest.mark.parametrize("step", [100, 60, 50, 40, 25])
+def test_overlapping_tiles_with_gaps_are_as_the_formula_says_at_every_place(step: int) -> None:
+    rng = np.random.default_rng(step)
+    y, x = np.mgrid[:9, :11]
+    corners = (np.stack([x.ravel(), y.ravel()], axis=1) * step + (730, 1410))[rng.permutation(99)[:60]]
+    values = rng.normal(size=60)
+    found = ScoreMap.of(Lattice.of(corners, 100), values)
+    assert found.step_px0 == step
+    left, top = found.origin_px0
+    want = [
+        [
+            by_the_formula(corners, 100, step, values, left + (c + 0.5) * step, top + (r + 0.5) * step)
+            for c in range(found.values.shape[1])
+        ]
+        for r in range(found.values.shape[0])
+    ]
+    np.testing.assert_allclose(found.values, want, rtol=1e-5, atol=1e-6)
+    assert np.isnan(want).any()
+
+
+def test_smoothing_is_the_formula_over_the_cells_that_have_a_tile() -> None:
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:12, :14]
+    corners = (np.stack([x.ravel(), y.ravel()], axis=1) * 100)[rng.permutation(168)[:120]]
+    rough = ScoreMap.of(Lattice.of(corners, 100), rng.normal(size=120))
+    found = rough.smoothed(150)
+    cells = np.argwhere(rough.there)
+    for r, c in cells.tolist():
+        away = np.abs(cells - (r, c))
+        near = np.exp(-(away**2).sum(axis=1) / (2 * 1.5**2)) * (away <= 5).all(axis=1)  # to three widths
+        want = float((near * rough.values[rough.there]).sum() / near.sum())
+        assert found.values[r, c] == pytest.approx(want, abs=1e-5)
 
 
 def test_smoothing_spreads_over_tiles_and_not_beyond() -> None:

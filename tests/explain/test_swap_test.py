@@ -1,5 +1,7 @@
 """Faithfulness: chance is 0.5 for maps that know nothing, 1 for those that know all, and swaps are real swaps."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
@@ -171,6 +173,20 @@ def test_it_says_when_it_cannot_say() -> None:
     y, x = np.mgrid[:8, :8]
     lonely = Lattice.of(np.stack([x.ravel(), y.ravel()], axis=1) * 900, 100)
     assert "too far apart" in SwapTest(lonely, slide(0, side=8)[0]).tested(text).verdict
+
+
+def test_memory_is_for_tiles_not_for_tiles_times_dimensions() -> None:
+    def peak(width: int) -> int:
+        features = np.random.default_rng(0).standard_normal((4900, width), dtype=np.float32)
+        text = np.eye(width, dtype=np.float32)[0]
+        tracemalloc.start()
+        SwapTest(lattice(70), features).tested(text, maps=3, resamples=100)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most
+
+    narrow, wide = peak(8), peak(768)
+    assert wide - narrow < 4900 * 768 * 4 / 2  # less than half of one copy: a block at a time
 
 
 def test_it_is_the_same_twice_and_the_order_of_tiles_is_nothing_to_it() -> None:

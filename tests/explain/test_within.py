@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from hlss.explain.agreement import HIGH, LOW
-from hlss.explain.within import WithinSlides, slide_numbers
+from hlss.explain.within import WithinSlides, slide_numbers, variance_within
 
 ONCE = np.ones((1, 4))
 
@@ -59,3 +59,17 @@ def test_below_twenty_tiles_of_either_kind_nothing_is_said() -> None:
 def test_slides_are_numbered_by_name() -> None:
     numbers, names = slide_numbers(np.array(["b", "a", "b"], dtype=object))
     assert (numbers.tolist(), names) == ([1, 0, 1], ["a", "b"])
+
+
+def test_the_share_of_variance_within_slides_is_that_of_an_analysis_of_variance() -> None:
+    rng = np.random.default_rng(0)
+    slide = np.repeat([0, 1, 2, 3], [3, 5, 2, 1])
+    features = rng.normal(size=(11, 4)) + 3 * rng.normal(size=(4, 4))[slide]
+    z = features / np.linalg.norm(features, axis=1, keepdims=True)
+    inner = sum(((z[slide == k] - z[slide == k].mean(axis=0)) ** 2).sum() for k in range(4)) / (11 - 4)
+    whole = ((z - z.mean(axis=0)) ** 2).sum() / (11 - 1)
+    assert variance_within(features, slide, 4) == pytest.approx(inner / whole, rel=1e-5)
+    assert np.isnan(variance_within(features[:1], slide[:1], 1))
+    assert np.isnan(variance_within(np.ones((4, 3)), np.zeros(4, dtype=int), 1))
+    many = rng.normal(size=(4000, 6))
+    assert variance_within(many, rng.integers(0, 400, 4000), 400) == pytest.approx(1, abs=0.03)

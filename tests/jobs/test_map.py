@@ -11,6 +11,7 @@ import pytest
 import tifffile
 import yaml
 from drawn_run import noise, write_run
+from qupath import objects_of
 from typer.testing import CliRunner
 
 from hlss.cli import app, main
@@ -19,6 +20,7 @@ from hlss.embedding_table import EmbeddingTable
 from hlss.encoders.tiny import TinyText
 from hlss.errors import UserError
 from hlss.explain.score_map import coloured
+from hlss.jobs import map_drawn
 from hlss.jobs.map_slide import MapSettings
 from hlss.jobs.map_slides import map_slides
 from hlss.jobs.map_truth import map_truth
@@ -63,6 +65,7 @@ def mapped(run: Path) -> Path:
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
     assert "Output:" in result.output
+    assert "p map" in result.output
     return run / "maps" / "last"
 
 
@@ -148,13 +151,13 @@ def test_geojson_has_each_tile_where_it_lies_and_what_is_marked(mapped: Path) ->
         properties, sigma = square["properties"], float(row[f"{GLANDS}: sigma"])
         assert properties["objectType"] == "tile"
         assert ("classification" in properties) == (sigma >= 0.4)
-        assert {one["name"]: one["value"] for one in properties["measurements"]}[f"{GLANDS}: σ"] == round(sigma, 4)
+        assert properties["measurements"][f"{GLANDS}: σ"] == round(sigma, 4)
         assert len(properties["color"]) == 3
     properties = marked["properties"]
     assert properties["objectType"] == "annotation"
     assert properties["classification"] == {"name": GLANDS, "color": [214, 39, 40]}
     assert "faithfulness" in properties["name"]
-    measured = {one["name"]: one["value"] for one in properties["measurements"]}
+    measured = properties["measurements"]
     count = sum(float(row[f"{GLANDS}: sigma"]) >= 0.4 for row in rows)
     area = 0.0
     for polygon in marked["geometry"]["coordinates"]:
@@ -225,15 +228,19 @@ def test_what_is_asked_and_not_there_is_told_with_what_is_near(run: Path, mapped
     assert "tokens that the text tower reads" in refused(texts=["word " * 500])
     assert "neither a run nor" in refused(what=tmp_path) or "no embedding table" in refused(what=tmp_path)
     assert "no such kind of file: 'jpeg'" in refused(settings=MapSettings(kinds=("jpeg",)))
+    assert "--threshold: nan is no number" in refused(settings=MapSettings(threshold=float("nan")))
+    assert "--smooth-um: inf is no number" in refused(settings=MapSettings(smooth_um=float("inf")))
     assert "not an empty folder" in refused(out=mapped)
     assert not out.exists()
 
 
-def test_a_mistake_is_one_line(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("mistake", [["--characteristic", "gland"], ["--truth", "--slide", SLIDE]])
+def test_a_mistake_is_one_line(run: Path, mistake: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        main(["map", str(run), "--characteristic", "gland", "--out", str(run / "other")])
+        main(["map", str(run), *mistake, "--out", str(run / "other")])
     assert ended.value.code == 1
     assert capsys.readouterr().err.strip().count("\n") == 0
+    assert not (run / "other").exists()
 
 
 def test_a_slide_of_one_tile_a_table_without_sizes_and_a_run_without_text(tmp_path: Path) -> None:
@@ -283,6 +290,21 @@ def test_smoothing_is_in_micrometres_and_leaves_the_tiles_scores(run: Path, mapp
     assert np.std(smooth) < 0.8 * np.std(rough)
     own, other = ([float(row[f"{GLANDS}: sigma"]) for row in tiles(folder)] for folder in (mapped, out))
     np.testing.assert_allclose(own, other, atol=1e-5)
+    settings = MapSettings(smooth_um=9000.0, kinds=("tiff",))
+    with pytest.raises(UserError, match="9000 µm is wider than slide"):
+        map_slides(run, [GLANDS], [], slides=[SLIDE], out=tmp_path / "wide", settings=settings)
+
+
+def test_a_sentence_of_two_lines_is_one_and_a_large_drawn_slide_says_what_is_left_out(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(map_drawn, "MOST_TILES", 50)
+    settings = MapSettings(kinds=("geojson",))
+    out = map_slides(run, [GLANDS], ["pink:\n fibres"], slides=[SLIDE], out=tmp_path / "out", settings=settings)
+    assert found(out, 1)["characteristic"] == "pink: fibres"
+    assert len(objects_of(out / found(out, 1)["files"][0])) >= SIDE**2
+    assert found(out)["truth"] is None
+    assert any("what was drawn is not looked up" in notice for notice in found(out)["notices"])
 
 
 def test_truth_by_factor_before_and_after(run: Path) -> None:
@@ -294,6 +316,9 @@ def test_truth_by_factor_before_and_after(run: Path) -> None:
     start, last = (one["auroc"]["by_factor"]["glands"]["value"] for one in tree["tables"])
     assert start == pytest.approx(0.5, abs=0.15)
     assert last > 0.7
-    assert tree["last_less_first"]["auroc"]["by_factor"]["glands"]["value"] == pytest.approx(last - start)
+    (less,) = tree["less_first"]
+    assert less["auroc"]["by_factor"]["glands"]["value"] == pytest.approx(last - start)
+    assert tree["tables"][0]["provenance"]["config_hash"]
+    assert tree["provenance"]["command"]
     with pytest.raises(UserError, match="what bank 'he_brain' stands for is not known"):
         map_truth(run, "he_brain")

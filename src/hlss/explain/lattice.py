@@ -9,8 +9,9 @@ from numpy import ndarray
 from scipy.ndimage import convolve1d, gaussian_filter
 
 FINEST = 8  # steps along a tile's side, at most
+NEAR = 0.6  # sides of a tile: width of the Gaussian that weighs neighbours (chosen and checked in decision 0023)
 _MOST_CELLS = 1 << 22
-_REACH, _NEAR = 3, 0.6  # sides of a tile: how far neighbours are asked, and the width of the Gaussian that weighs them
+_REACH = 3  # sides of a tile: how far neighbours are asked
 _LEAST = 1e-4  # weight of all neighbours together, below which nothing is told; the nearest one's is 0.25
 
 
@@ -25,9 +26,10 @@ class Lattice:
     xy_px0: Int64[ndarray, "n 2"]
     side_px0: int
     step_px0: int
+    near: float = NEAR
 
     @classmethod
-    def of(cls, xy_px0: Int[ndarray, "n 2"], side_px0: int) -> "Lattice":
+    def of(cls, xy_px0: Int[ndarray, "n 2"], side_px0: int, near: float = NEAR) -> "Lattice":
         """Tiles that lie between the places of the lattice are taken to the nearest of them, at most half a step away.
 
         Raises ValueError where there is no tile.
@@ -39,7 +41,8 @@ class Lattice:
         gaps = gaps[gaps >= finest]
         step = int(min(gaps.min(), side_px0)) if len(gaps) else side_px0
         area = float(np.prod((np.ptp(xy_px0, axis=0) + step).astype(np.float64)))
-        return cls(xy_px0.astype(np.int64), side_px0, max(step, int(np.ceil(np.sqrt(area / _MOST_CELLS)))))
+        coarsest = int(np.ceil(np.sqrt(area / _MOST_CELLS)))
+        return cls(xy_px0.astype(np.int64), side_px0, max(step, coarsest), near)
 
     def __len__(self) -> int:
         return len(self.xy_px0)
@@ -126,7 +129,7 @@ class Lattice:
     def _around(self, field: Float32[ndarray, "lines columns"]) -> Float32[ndarray, "lines columns"]:
         """A Gaussian's sum, less that of the places whose tiles share pixels with the middle one."""
         offsets = np.arange(-_REACH * self.apart, _REACH * self.apart + 1)
-        near = np.exp(-(offsets**2) / (2 * (_NEAR * self.apart) ** 2)).astype(np.float32)
+        near = np.exp(-(offsets**2) / (2 * (self.near * self.apart) ** 2)).astype(np.float32)
         shared = np.where(np.abs(offsets) < self.apart, near, 0)
         whole, hole = (
             convolve1d(convolve1d(field, one, axis=0, mode="constant"), one, axis=1, mode="constant")

@@ -1,17 +1,25 @@
 """Outlines of the cells of a map that are marked, as polygons whose corners lie on the cells' corners."""
 
+from collections.abc import Iterator
+
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Int, Int64
 from numpy import ndarray
 from scipy.ndimage import label
 
 Ring = list[tuple[int, int]]  # corners (x, y) in cells, the first again at the end
 Polygon = list[Ring]  # outline, then holes
 
+_STEPS = np.array(((1, 0), (0, 1), (-1, 0), (0, -1)))  # (x, y) of the ways right, down, left, up
+# on each way the cell lies on the right hand: the (line, column) beyond its edge, and the (x, y) where that begins
+_BEYOND = ((-1, 0), (0, 1), (1, 0), (0, -1))
+_BEGINS = ((0, 0), (1, 0), (1, 1), (0, 1))
+
 
 def polygons(marked: Bool[ndarray, "lines columns"]) -> list[Polygon]:
     """One for each group of cells that share edges; cells that touch at a corner alone are apart. As GeoJSON has it the
-    outline goes round the other way than its holes.
+    outline goes round the other way than its holes, and no ring comes to the same corner twice (so that the polygons
+    are valid by the rules that QuPath's geometry goes by).
     """
     group, count = label(marked)
     found: list[Polygon] = [[] for _ in range(count)]
@@ -21,40 +29,45 @@ def polygons(marked: Bool[ndarray, "lines columns"]) -> list[Polygon]:
     return found
 
 
-def _rings(group: ndarray) -> list[tuple[Ring, int]]:
-    """Edges between a cell and what is not its group, with the cell on the same hand, joined to rings. At a corner that
-    two cells of one group share, the ring turns so that it stays with its cell.
-    """
-    following: dict[tuple[int, int, int], tuple[int, int]] = {}
-    # going (right, down, left, up) along the cell's (top, right, bottom, left) edge; the neighbour beyond it
-    for way, (beyond, start) in enumerate((((-1, 0), (0, 0)), ((0, 1), (1, 0)), ((1, 0), (1, 1)), ((0, -1), (0, 1)))):
+def _rings(group: Int[ndarray, "lines columns"]) -> Iterator[tuple[Ring, int]]:
+    """Edges between a cell and what is not its group, joined to rings; group: with an empty cell all round."""
+    edge, owner = _edges(group)
+    across, way = group.shape[1], edge % 4
+    x, y = (edge // 4) % across, (edge // 4) // across
+    end = (y + _STEPS[way, 1]) * across + x + _STEPS[way, 0]
+    following = np.full(len(edge), -1)
+    # Where two cells of a group meet at a corner alone, both other turns are there. The one taken leads on to the other
+    # cell, round what lies between them: a ring that stayed with its cell would touch itself.
+    for turn in (-1, 0, 1):
+        wanted = end * 4 + (way + turn) % 4
+        place = np.minimum(np.searchsorted(edge, wanted), len(edge) - 1)
+        fits = (edge[place] == wanted) & (owner[place] == owner) & (following < 0)
+        following[fits] = place[fits]
+    corner = np.zeros(len(edge), dtype=bool)
+    corner[following[way != way[following]]] = True
+    ahead, at_corner, seen = following.data, corner.data, bytearray(len(edge))
+    for first in np.flatnonzero(corner).tolist():
+        ring, one = [], first
+        while not seen[one]:
+            seen[one] = 1
+            if at_corner[one]:
+                ring.append((int(x[one]), int(y[one])))
+            one = ahead[one]
+        if ring:
+            yield [*ring, ring[0]], int(owner[first])
+
+
+def _edges(group: Int[ndarray, "lines columns"]) -> tuple[Int64[ndarray, " e"], Int64[ndarray, " e"]]:
+    """(place, owner) of each edge, in order. place: (y · columns + x) · 4 + way, of the corner where it begins."""
+    places, owners = [], []
+    for way, (beyond, begins) in enumerate(zip(_BEYOND, _BEGINS, strict=True)):
         other = np.roll(group, (-beyond[0], -beyond[1]), axis=(0, 1))
         lines, columns = np.nonzero((group > 0) & (other != group))
-        for line, column in zip(lines.tolist(), columns.tolist(), strict=True):
-            following[column - 1 + start[0], line - 1 + start[1], way] = (line, column)
-    steps = ((1, 0), (0, 1), (-1, 0), (0, -1))
-    rings = []
-    while following:
-        (x, y, way), (line, column) = next(iter(following.items()))
-        ring: Ring = []
-        owner, last = int(group[line, column]), -1
-        while following.pop((x, y, way), None) is not None:
-            if way != last:
-                ring.append((x, y))
-            last = way
-            x, y = x + steps[way][0], y + steps[way][1]
-            turns = ((way + 1) % 4, way, (way - 1) % 4)  # round the own cell first
-            way = next((turn for turn in turns if _owner(following, (x, y, turn), group) == owner), way)
-        first = ring[0]
-        if len(ring) > 2 and (ring[-1][0] == first[0] == ring[1][0] or ring[-1][1] == first[1] == ring[1][1]):
-            ring = ring[1:]  # it began in the middle of an edge
-        rings.append(([*ring, ring[0]], owner))
-    return rings
-
-
-def _owner(following: dict[tuple[int, int, int], tuple[int, int]], edge: tuple[int, int, int], group: ndarray) -> int:
-    place = following.get(edge)
-    return 0 if place is None else int(group[place])
+        places.append(((lines - 1 + begins[1]) * group.shape[1] + columns - 1 + begins[0]) * 4 + way)
+        owners.append(group[lines, columns])
+    edge, owner = np.concatenate(places), np.concatenate(owners).astype(np.int64)
+    order = np.argsort(edge)
+    return edge[order], owner[order]
 
 
 def _area(ring: Ring) -> float:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Float64, Int64
+from jaxtyping import Bool, Float, Float32, Float64, Int64
 from numpy import ndarray
 from scipy.stats import rankdata
 
@@ -18,14 +18,18 @@ FEWEST_BLOCKS = 8  # of a slide, below which there is no interval
 _POINTED = 0.25  # share of the held-out tiles that a map points to
 _BLOCKS = 36  # that a slide is parted in, about
 _MOST_BLOCKS = 100
+_BLOCK = 1024  # tiles at a time
 
 
 class SwapTest:
-    """Of one slide: what every map of it is tested by. features: of its tiles, at any length."""
+    """Of one slide: what every map of it is tested by. features: of its tiles, at any length; as float32 they are not
+    copied, so that a slide takes memory for its tiles, not for tiles × dimensions.
+    """
 
     def __init__(self, lattice: Lattice, features: Float[ndarray, "n d"], seed: int = 0) -> None:
-        z = features.astype(np.float32)
-        self._z = z / np.maximum(np.linalg.norm(z, axis=1, keepdims=True), 1e-12)
+        self._features = np.asarray(features, dtype=np.float32)
+        length = np.sqrt(np.einsum("nd,nd->n", self._features, self._features))
+        self._scale: Float32[ndarray, " n"] = 1 / np.maximum(length, np.float32(1e-12))
         self._lattice, self._seed = lattice, seed
         self._halves = (lattice.half, ~lattice.half)
         alone = np.ones(len(lattice))
@@ -43,16 +47,15 @@ class SwapTest:
 
     def scores(self, text: Float[ndarray, " d"]) -> Float64[ndarray, " n"]:
         """The map of a text: cosine of each tile. text: at length 1."""
-        found: Float64[ndarray, " n"] = (self._z @ text.astype(np.float32)).astype(np.float64)
+        found: Float64[ndarray, " n"] = (self._features @ text.astype(np.float32) * self._scale).astype(np.float64)
         return found
 
     def influence(self, text: Float[ndarray, " d"]) -> Float64[ndarray, " n"]:
         """g of each tile (see faithfulness.py), in the half that it is held out with."""
         found = self.scores(text)
         for asked in self._asked:
-            mean = self._z[asked].sum(axis=0, dtype=np.float64)
-            mean /= max(float(np.linalg.norm(mean)), 1e-12)
-            found[asked] -= (self._z[asked] @ mean) * float(mean @ text)
+            mean = self._direction(asked)
+            found[asked] -= self.scores(mean)[asked] * float(mean @ text)
         return found
 
     def pointed(self, values: Float64[ndarray, " n"]) -> Bool[ndarray, " n"] | None:
@@ -137,9 +140,16 @@ class SwapTest:
         return interval_of(np.mean([one.resampled(counts[:, : one.blocks]) for one in parts], axis=0))
 
     def _drop(self, text: Float[ndarray, " d"], asked: Bool[ndarray, " n"], pointed: Bool[ndarray, " n"]) -> float:
-        before, after = (self._z[rows].sum(axis=0, dtype=np.float64) for rows in (asked, asked & ~pointed))
-        cosines = [float(one @ text) / max(float(np.linalg.norm(one)), 1e-12) for one in (before, after)]
-        return cosines[0] - cosines[1]
+        before, after = (float(self._direction(rows) @ text) for rows in (asked, asked & ~pointed))
+        return before - after
+
+    def _direction(self, rows: Bool[ndarray, " n"]) -> Float64[ndarray, " d"]:
+        """Of the mean of these tiles at length 1, itself at length 1."""
+        total = np.zeros(self._features.shape[1])
+        for start in range(0, len(rows), _BLOCK):  # as float64, so that order and number of tiles are nothing to it
+            part = np.s_[start : start + _BLOCK]
+            total += (rows[part] * self._scale[part]).astype(np.float64) @ self._features[part].astype(np.float64)
+        return total / max(float(np.linalg.norm(total)), 1e-12)
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,11 +168,11 @@ class _Swaps:
     ) -> "_Swaps":
         blocks = int(block.max()) + 1
         values, level = np.unique(influence, return_inverse=True)
-        counts = np.zeros((len(values), blocks), dtype=np.float32)
-        np.add.at(counts, (level[~pointed], block[~pointed]), 1)
-        below = np.cumsum(counts, axis=0, dtype=np.float32) - counts / 2  # equal ones count half
         won = np.zeros((blocks, blocks))
-        np.add.at(won, block[pointed], below[level[pointed]])
+        for other in range(blocks):
+            counts = np.bincount(level[~pointed & (block == other)], minlength=len(values))
+            below = np.cumsum(counts) - counts / 2  # equal ones count half
+            won[:, other] = np.bincount(block[pointed], weights=below[level[pointed]], minlength=blocks)
         both = [np.bincount(block[one], minlength=blocks).astype(np.float64) for one in (pointed, ~pointed)]
         return cls(won, both[0], both[1])
 

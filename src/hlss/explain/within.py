@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, Float64, Int, Int64
 from numpy import ndarray
 from scipy.stats import rankdata
 
+from hlss.evaluate.knn import unit
 from hlss.explain.agreement import FEWEST, HIGH, LOW
 
 
@@ -95,6 +96,20 @@ def _ranks(values: Float[ndarray, " n"], slide: Int[ndarray, " n"]) -> Float64[n
 
 def _ratio(above: Float64[ndarray, " r"], below: Float64[ndarray, " r"]) -> Float64[ndarray, " r"]:
     return np.divide(above, below, out=np.full(len(above), np.nan), where=below > 0)
+
+
+def variance_within(features: Float[ndarray, "n d"], slide: Int[ndarray, " n"], slides: int) -> float:
+    """Share of the variance of features, at length 1, that lies within slides (both by their degrees of freedom): what
+    a map of a slide has to tell from. NaN where no slide has two tiles, or all features are one.
+    """
+    z = unit(features).astype(np.float64)
+    counts = np.bincount(slide, minlength=slides)
+    sums = np.zeros((slides, z.shape[1]))
+    np.add.at(sums, slide, z)
+    of_slides = float((sums**2 / np.maximum(counts, 1)[:, None]).sum())
+    total, free = float((z**2).sum()), len(z) - int((counts > 0).sum())
+    whole = (total - float((z.sum(axis=0) ** 2).sum()) / len(z)) / max(len(z) - 1, 1)
+    return float("nan") if free == 0 or whole < 1e-12 else (total - of_slides) / free / whole
 
 
 def slide_numbers(slides: ndarray) -> tuple[Int64[ndarray, " n"], list[str]]:

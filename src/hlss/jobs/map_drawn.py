@@ -49,6 +49,12 @@ class Drawn:
     def __init__(self, pixels: Pixels, bank: str | None) -> None:
         self._pixels, self._meant = pixels, _meant(bank)
 
+    def notices(self, ground: Ground) -> tuple[str, ...]:
+        """What must be said of a slide whose truth is known and not looked up."""
+        if len(ground.rows) <= MOST_TILES or not self._meant or self._pixels.drawn(ground) is None:
+            return ()
+        return (f"drawn tissue of more than {MOST_TILES} tiles: what was drawn is not looked up",)
+
     def of(self, ground: Ground) -> Float64[ndarray, "n f"] | None:
         """Of every tile, columns as FACTORS; None where it is not known."""
         drawn = self._pixels.drawn(ground) if self._meant else None

@@ -1,10 +1,12 @@
-"""A map as GeoJSON that QuPath opens: what is marked as an annotation, every tile as a tile, with measurements.
+"""A map as GeoJSON that QuPath (0.4 or later) opens: what is marked as an annotation, every tile as a tile object.
 
-QuPath takes places in pixels of level 0, `objectType`, a `classification` of name and colour, a `color` of the object,
-and `measurements` as a list of name and value: versions before 0.4 want the list, later ones take it or a mapping.
+QuPath's reader was gone through field by field. It takes places in pixels of level 0, `objectType`, a `classification`
+of name *and* colour, a `color` of the object, and `measurements` as a mapping of numbers. Files are plain ASCII (σ as
+an escape), since versions that run on Java 17 read them in the system's own encoding.
 """
 
 import json
+from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from hlss.jobs.map_ground import Ground
 
 MARKED = (214, 39, 40)  # colour of the class of what is marked
 _ROUND = 4  # digits of a measurement
+_BLOCK = 4096  # tiles at a time
 
 
 def write_geojson(
@@ -35,43 +38,45 @@ def write_geojson(
     """A FeatureCollection, a feature a line. scores: (cosine, σ) of each tile; threshold: σ of the map from which a
     place is marked, and its tiles are of the class `name`. facts: of the map, beside the features.
     """
-    cosine, sigma = scores
-    colours = coloured(sigma, weak=not faithfulness.above_chance).tolist()
-    corners, side = ground.lattice.xy_px0.tolist(), ground.lattice.side_px0
-    with path.open("w", encoding="utf-8") as file:
-        head = {"type": "FeatureCollection", "hlss": facts}
-        file.write(json.dumps(head, ensure_ascii=False, allow_nan=False, default=str)[:-1] + ', "features": [')
+    with path.open("w", encoding="ascii") as file:
+        head = _text({"type": "FeatureCollection", "hlss": facts})
+        file.write(head[:-1] + ', "features": [')
         features = chain(
             _marked(ground, name, score_map, faithfulness, threshold),
-            (
-                _tile(x, y, side, name, values, colour, threshold)
-                for (x, y), values, colour in zip(
-                    corners, zip(cosine.tolist(), sigma.tolist(), strict=True), colours, strict=True
-                )
-            ),
+            _tiles(ground, name, scores, not faithfulness.above_chance, threshold),
         )
         for number, feature in enumerate(features):
-            file.write(("," if number else "") + "\n" + json.dumps(feature, ensure_ascii=False, allow_nan=False))
+            file.write(("," if number else "") + "\n" + feature)
         file.write("\n]}\n")
 
 
-def _tile(
-    x: int, y: int, side: int, name: str, values: tuple[float, float], colour: list[int], threshold: float
-) -> dict[str, Any]:
-    ring = [[x, y], [x + side, y], [x + side, y + side], [x, y + side], [x, y]]
-    marked = {"classification": _class(name)} if values[1] >= threshold else {}
-    measured = _measurements({f"{name}: cosine": values[0], f"{name}: σ": values[1]})
-    properties = {"objectType": "tile", "color": colour, **marked, "measurements": measured}
-    return {"type": "Feature", "geometry": {"type": "Polygon", "coordinates": [ring]}, "properties": properties}
+def _tiles(
+    ground: Ground,
+    name: str,
+    scores: tuple[Float32[ndarray, " n"], Float32[ndarray, " n"]],
+    weak: bool,
+    threshold: float,
+) -> Iterator[str]:
+    side = ground.lattice.side_px0
+    for start in range(0, len(ground.rows), _BLOCK):
+        block = np.s_[start : start + _BLOCK]
+        cosine, sigma = (one[block] for one in scores)
+        colours, corners = coloured(sigma, weak=weak).tolist(), ground.lattice.xy_px0[block].tolist()
+        for (x, y), one, value, colour in zip(corners, cosine.tolist(), sigma.tolist(), colours, strict=True):
+            ring = [[x, y], [x + side, y], [x + side, y + side], [x, y + side], [x, y]]
+            marked = {"classification": _class(name)} if value >= threshold else {}
+            measured = _rounded({f"{name}: cosine": one, f"{name}: σ": value})
+            properties = {"objectType": "tile", "color": colour, **marked, "measurements": measured}
+            yield _feature("Polygon", [ring], properties)
 
 
 def _marked(
     ground: Ground, name: str, score_map: ScoreMap, faithfulness: Faithfulness, threshold: float
-) -> list[dict[str, Any]]:
+) -> Iterator[str]:
     """All that is marked as one annotation; none where nothing is."""
     marked = np.nan_to_num(score_map.values, nan=-np.inf) >= threshold
     if not marked.any():
-        return []
+        return
     step, (left, top) = score_map.step_px0, score_map.origin_px0
     places = [
         [[[left + x * step, top + y * step] for x, y in ring] for ring in polygon] for polygon in polygons(marked)
@@ -95,15 +100,26 @@ def _marked(
         "objectType": "annotation",
         "name": f"{name} ≥ {threshold:g} σ; faithfulness {faithfulness.figures}: {faithfulness.verdict}",
         "classification": _class(name),
-        "measurements": _measurements(measured),
+        "measurements": _rounded(measured),
     }
-    return [{"type": "Feature", "geometry": {"type": "MultiPolygon", "coordinates": places}, "properties": properties}]
+    yield (
+        _feature("MultiPolygon", places, properties) if len(places) > 1 else _feature("Polygon", places[0], properties)
+    )
+
+
+def _feature(kind: str, coordinates: list[Any], properties: dict[str, Any]) -> str:
+    geometry = {"type": kind, "coordinates": coordinates}
+    return _text({"type": "Feature", "geometry": geometry, "properties": properties})
 
 
 def _class(name: str) -> dict[str, Any]:
-    """QuPath parts the name of a class at colons."""
-    return {"name": name.replace(":", ","), "color": list(MARKED)}
+    """QuPath parts the name of a class at colons, and refuses line breaks."""
+    return {"name": " ".join(name.replace(":", ",").split()), "color": list(MARKED)}
 
 
-def _measurements(values: dict[str, float]) -> list[dict[str, Any]]:
-    return [{"name": name, "value": round(value, _ROUND)} for name, value in values.items()]
+def _rounded(values: dict[str, float]) -> dict[str, float]:
+    return {name: round(value, _ROUND) for name, value in values.items()}
+
+
+def _text(value: dict[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=True, allow_nan=False, default=str)

@@ -1,5 +1,6 @@
 """Slides of an embedding table as frames to map on: their tiles' places and size, the slide's own size and pixels."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -27,6 +28,7 @@ from hlss.slides.opening import open_slide
 from hlss.slides.resample import resized
 
 OVERVIEW_PX = 900  # of the longer side of a pictured slide
+_PIECE_PX = 256  # side of what is read of it at once
 _PLAIN_PX = 4096  # side up to which a slide whose resolution nobody knows is read whole
 
 
@@ -103,7 +105,7 @@ class Pixels:
             raise UserError("a slide of unknown resolution is too large to be read whole", where=ground.name)
         width, height = (max(1, int(side / scale)) for side in size)
         mpp: Any = None if mpp0 is None else mpp0 * scale  # sources take None as: as stored
-        read, short = reader(self._cohort, number), min(width, height)
+        read, short = reader(self._cohort, number), min(width, height, _PIECE_PX)
         found = np.empty((height, width, 3), dtype=np.uint8)
         for top in [*range(0, height - short, short), height - short]:
             for left in [*range(0, width - short, short), width - short]:
@@ -134,12 +136,12 @@ def grounds_of(table: EmbeddingTable, pixels: Pixels, slides: Sequence[str]) -> 
             fix = f"Near: {', '.join(near)}." if known else None
             raise UserError(f"no slide {slide!r} in this table of {len(known)}", where="--slide", fix=fix)
     kept = [key for key in groups if not slides or key[0] in slides]
-    several = {slide for slide, _ in kept if sum(one == slide for one, _ in kept) > 1} if len(kept) < 1000 else set()
-    seen: dict[str, int] = {}
+    images = Counter(slide for slide, _ in kept)
+    seen: Counter[str] = Counter()
     found = []
     for slide, image in kept:
-        number = seen[slide] = seen.get(slide, -1) + 1
-        name = f"{slide}-{number:03d}" if slide in several or number else slide
+        name = f"{slide}-{seen[slide]:03d}" if images[slide] > 1 else slide
+        seen[slide] += 1
         found.append(_ground(table, pixels, name, (slide, image), np.array(groups[slide, image])))
     return found
 

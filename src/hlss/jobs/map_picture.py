@@ -39,7 +39,7 @@ def show_slide_map(
     weak, panels = not faithfulness.above_chance, 2 if true is None else 3
     tall = _PANEL * min(max(ground.size_px0[1] / ground.size_px0[0], 0.25), 1.6)
     said = _said(faithfulness, true)
-    width = _LEFT + panels * (_PANEL + _GAP) + _BAR
+    width = _LEFT + _PANEL + _GAP + (panels - 1) * (_PANEL + _BAR)
     letters = round(width * 14.5)
     lines = [part for notice in notices for part in wrap(f"– {notice}", letters)]
     foot = 0.4 + _LINE * (len(said) + 0.8 * len(lines) + 0.6)
@@ -64,7 +64,11 @@ def show_slide_map(
         shown = coloured((drawn.values * 2 - 1) * np.float32(SHOWN_SIGMA), weak=False)
         _cells(box(left + _PANEL + _BAR, _PANEL), ground, drawn, shown)
         write(left + _PANEL + _BAR, _HEAD - 0.1, true.title, fontsize=8.5)
-    _colour_bar(box(left + _PANEL + 0.12, 0.13), weak)
+        _colour_bar(box(left + 2 * _PANEL + _BAR + 0.12, 0.13), COLOURS, (0, 1), "drawn")
+    scale = (-SHOWN_SIGMA, SHOWN_SIGMA)
+    _colour_bar(
+        box(left + _PANEL + 0.12, 0.13), WEAK_COLOURS if weak else COLOURS, scale, "σ over all patches of the table"
+    )
     for number, (line, colour, heavy) in enumerate(said):
         write(_LEFT, _HEAD + tall + 0.25 + number * _LINE, line, color=colour, fontsize=9.5, fontweight=heavy)
     low = _HEAD + tall + 0.25 + (len(said) - 0.4) * _LINE
@@ -80,6 +84,8 @@ def _said(faithfulness: Faithfulness, true: TrueMap | None) -> list[tuple[str, s
         (f"Faithfulness {faithfulness.figures}; chance is 0.50", INK, "normal"),
         (verdict, WARNING if doubtful else INK, "bold"),
     ]
+    if faithfulness.auroc is None:
+        found = [(f"Faithfulness {faithfulness.verdict}", WARNING, "bold")]
     return found if true is None else [*found, (f"Against the true map: {true.figures}", INK, "normal")]
 
 
@@ -98,14 +104,13 @@ def _framed(axes: "Axes", ground: Ground) -> None:
     axes.spines[:].set_color("#d5d5dc")
 
 
-def _colour_bar(axes: "Axes", weak: bool) -> None:
-    scale = np.linspace(SHOWN_SIGMA, -SHOWN_SIGMA, 256)[:, None]
-    cmap = WEAK_COLOURS if weak else COLOURS
-    axes.imshow(scale, cmap=cmap, extent=(0, 1, -SHOWN_SIGMA, SHOWN_SIGMA), aspect="auto")
+def _colour_bar(axes: "Axes", cmap: str, ends: tuple[float, float], label: str) -> None:
+    scale = np.linspace(ends[1], ends[0], 256)[:, None]
+    axes.imshow(scale, cmap=cmap, extent=(0, 1, *ends), aspect="auto")
     axes.yaxis.tick_right()
     axes.set_xticks([])
     axes.tick_params(labelsize=7.5, length=2, color=QUIET, labelcolor=QUIET)
-    axes.set_ylabel("σ over all patches of the table", fontsize=7.5, color=QUIET)
+    axes.set_ylabel(label, fontsize=7.5, color=QUIET)
     axes.yaxis.set_label_position("right")
     axes.spines[:].set_visible(False)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32, Int64, UInt8
 from numpy import ndarray
 
 from hlss.cohorts.paths import file_names
@@ -76,13 +76,14 @@ class SlideMapper:
 
     def map(self, ground: Ground, folder: Path, name: str) -> list[dict[str, Any]]:
         """Write the files of one slide; what was found of each characteristic."""
-        test = SwapTest(ground.lattice, self._source.table.features[ground.rows], self._settings.seed)
+        test = SwapTest(ground.lattice, _of_rows(self._source.table.features, ground.rows), self._settings.seed)
         random = {}
         if test.why_not is None:
             random = {n: test.maps_of(self._words.random(n)) for n in {len(one.descriptions) for one in self._asked}}
         overview, notices = self._overview(ground)
         cosine, sigma = self._cosine[ground.rows], self._sigma[ground.rows]
         truth, found = self._drawn.of(ground), []
+        notices = (*notices, *self._drawn.notices(ground))
         for number, (asked, file) in enumerate(zip(self._asked, self._files, strict=True)):
             faithful = test.tested(asked.row, texts=random.get(len(asked.descriptions)))
             true = self._drawn.beside(asked, sigma[:, number], truth)
@@ -148,6 +149,8 @@ class SlideMapper:
         if ground.mpp0 is None:
             fix = "Leave --smooth-um out."
             raise UserError("nothing says how many µm a pixel is", where=ground.name, fix=fix)
+        if width_um > max(ground.size_px0) * ground.mpp0:
+            raise UserError(f"{width_um:g} µm is wider than slide {ground.name}", where="--smooth-um")
         return score_map.smoothed(width_um / ground.mpp0)
 
     def _overview(self, ground: Ground) -> tuple[UInt8[ndarray, "h w 3"] | None, tuple[str, ...]]:
@@ -157,3 +160,10 @@ class SlideMapper:
             return self._pixels.overview(ground), ground.notices
         except UserError as error:
             return None, (*ground.notices, f"no picture of the slide: {error}")
+
+
+def _of_rows(features: Float32[ndarray, "m d"], rows: Int64[ndarray, " n"]) -> Float32[ndarray, "n d"]:
+    """Not copied where they follow each other, as the tiles of a slide do in most tables."""
+    if (np.diff(rows) == 1).all():
+        return features[rows[0] : rows[-1] + 1]
+    return features[rows]

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 
 from hlss.cohorts.paths import file_names
@@ -16,6 +17,7 @@ from hlss.jobs.map_show import show_maps
 from hlss.jobs.map_slide import KINDS, MapSettings, SlideMapper
 from hlss.jobs.map_tables import anndata_there
 from hlss.jobs.map_texts import MapTexts
+from hlss.jobs.provenance import provenance
 from hlss.jobs.setup import Say
 
 MAPS_FILE = "maps.json"
@@ -38,6 +40,9 @@ def map_slides(
     for kind in settings.kinds:
         if kind not in KINDS:
             raise UserError(f"no such kind of file: {kind!r}", where="--as", fix=f"Known: {', '.join(KINDS)}.")
+    for name, value in (("--threshold", settings.threshold), ("--smooth-um", settings.smooth_um)):
+        if not np.isfinite(value):
+            raise UserError(f"{value} is no number", where=name)
     if "anndata" in settings.kinds and not anndata_there():
         raise UserError("AnnData is not installed", where="--as anndata", fix="Run: pip install 'hlss[anndata]'")
     say = say or Console(stderr=True, markup=False, highlight=False, soft_wrap=True).print
@@ -55,7 +60,7 @@ def map_slides(
             temporary.mkdir(parents=True)
             found += mapper.map(ground, temporary, name)
         clock.passed()
-    result = {**mapper.facts, "notices": list(mapper.notices), "maps": found}
+    result = {**mapper.facts, "provenance": provenance(), "notices": list(mapper.notices), "maps": found}
     write_json(out / MAPS_FILE, result)
     show_maps(result, Console())
     return out

@@ -72,7 +72,8 @@ class MapTexts:
         for text in texts:
             if not normalised(text):
                 raise UserError("an empty text", where="--text", fix="Say what is to be seen.")
-            found.append((text.strip(), None, (text.strip(),)))
+            text = " ".join(text.split())  # it names files and classes: one line
+            found.append((text, None, (text,)))
         found = list({one[0]: one for one in found}.values())
         for name, _, descriptions in found:
             if max(self.tower.token_counts(list(descriptions))) > self.tower.context:

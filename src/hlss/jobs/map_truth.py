@@ -17,31 +17,36 @@ from hlss.evaluate.intervals import FEWEST_PATIENTS
 from hlss.explain.agreement import mean_over
 from hlss.explain.blocks import drawn, interval_of
 from hlss.explain.match import match
-from hlss.explain.within import WithinSlides, slide_numbers
+from hlss.explain.within import WithinSlides, slide_numbers, variance_within
 from hlss.files import write_json
 from hlss.jobs import truth
 from hlss.jobs.chosen_table import home_of
 from hlss.jobs.explain import NO_CLAIM
 from hlss.jobs.explain_sources import Source, Words, refuse_other_width, sources_of
 from hlss.jobs.map_show import show_truth
+from hlss.jobs.provenance import provenance
 from hlss.types import LEVELS, Level
 
 TRUTH_FILE = "truth.json"
 _RESAMPLES = 1000
 _MEASURES = ("auroc", "rank")
+_KEPT = ("method", "checkpoint", "config_hash", "data_hash", "code_version")  # of a table's provenance
 
 Series = Float64[ndarray, " r"]  # a figure as measured, then in each resample of the patients
 
 
 @dataclass(frozen=True, eq=False)
 class _Found:
-    """Of a table: of each characteristic (name, factor, end) its figures within slides, by measure."""
+    """Of a table: of each characteristic (name, factor, end) its figures within slides, by measure; and the share of
+    the features' variance that lies within slides.
+    """
 
     name: str
     source: Source
     characteristics: list[tuple[str, str, str]]
     figures: dict[str, Float64[ndarray, "k r"]]
     counted: list[tuple[int, int]]
+    variance_within: float
 
     def mean(self, measure: str, factor: str | None = None) -> Series:
         """Over the characteristics (of one factor); NaN where none is known."""
@@ -114,7 +119,8 @@ def _found(source: Source, asked: truth.Asked, words: truth.Words, seed: int) ->
                 figures[measure].append(getattr(within, measure)(counts))
     stacked = {measure: np.stack(values) for measure, values in figures.items()}
     label = f"{source.name}" if source.aligned else f"{source.name} (no claim)"
-    return _Found(label, source, characteristics, stacked, counted)
+    share = variance_within(table.features, slide, len(names))
+    return _Found(label, source, characteristics, stacked, counted, share)
 
 
 def _counts(table: EmbeddingTable, slide: ndarray, slides: int, seed: int) -> Float64[ndarray, "r s"]:
@@ -138,22 +144,21 @@ def _figure(values: Series) -> dict[str, Any]:
 
 
 def _to_json(found: Sequence[_Found], bank: str, side: str, seed: int) -> dict[str, Any]:
-    first, last = found[0], found[-1]
-    factors = found[0].factors
-    paired = len(found) > 1 and all(
-        np.array_equal(one.source.table["slide"], first.source.table["slide"]) for one in found
-    )
+    first = found[0]
+    factors = first.factors
     return {
         "bank": bank,
         "side": side,
         "seed": seed,
         "resamples": _RESAMPLES,
+        "provenance": provenance(),
         "tables": [
             {
                 "name": one.name,
-                "provenance": {key: one.source.table.provenance.get(key) for key in ("method", "checkpoint")},
+                "provenance": {key: one.source.table.provenance.get(key) for key in _KEPT},
                 "slides": len(set(one.source.table["slide"].tolist())),
                 "tiles": len(one.source.table),
+                "variance_within_slides": one.variance_within if np.isfinite(one.variance_within) else None,
                 "notices": [*([] if one.source.aligned else [NO_CLAIM]), *one.source.notices],
                 **{
                     measure: {
@@ -172,15 +177,20 @@ def _to_json(found: Sequence[_Found], bank: str, side: str, seed: int) -> dict[s
             }
             for one in found
         ],
-        "last_less_first": None
-        if not paired
-        else {
-            measure: {
-                "mean": _figure(last.mean(measure) - first.mean(measure)),
-                "by_factor": {
-                    factor: _figure(last.mean(measure, factor) - first.mean(measure, factor)) for factor in factors
-                },
-            }
-            for measure in _MEASURES
-        },
+        "less_first": [_less(one, first) for one in found[1:]],
+    }
+
+
+def _less(one: _Found, first: _Found) -> dict[str, Any] | None:
+    """Figures less those of the first table, the same patients resampled; None where the tables hold other slides."""
+    if not np.array_equal(one.source.table["slide"], first.source.table["slide"]):
+        return None
+    return {
+        measure: {
+            "mean": _figure(one.mean(measure) - first.mean(measure)),
+            "by_factor": {
+                factor: _figure(one.mean(measure, factor) - first.mean(measure, factor)) for factor in first.factors
+            },
+        }
+        for measure in _MEASURES
     }
