@@ -72,7 +72,7 @@ def one_map(side: int, features: np.ndarray, words: Words, kinds: tuple[str, ...
     tiles = Identities(experiment.cohort.open(), "").of(np.arange(side * side))
     table = EmbeddingTable(features, {**tiles, "side": np.full(side * side, "test", dtype=object)}, {})
     source: Any = SimpleNamespace(table=table, experiment=experiment, run_facts={}, aligned=True, notices=())
-    pixels, stand_in = Pixels(source), words
+    pixels, stand_in = Pixels.of(source), words
     asked = [Asked("a text", None, ("a text",), words.rows[0])]
     mapper = SlideMapper(source, stand_in, pixels, asked, MapSettings(kinds=kinds))  # type: ignore[arg-type]
     with tempfile.TemporaryDirectory() as folder:

@@ -1,12 +1,13 @@
 """The viewer on drawn slides of 20,000 × 20,000 px, over HTTP as a browser asks: `python benchmarks/view.py`.
 
-First full view in headless Chromium (extra `browser`), tiles from a warm cache for 8 clients at once, memory over
-10,000 different tiles, and search by text and neighbours among 10⁶ stored features, all on this machine.
+First full view in headless Chromium (extra `browser`), tiles from a warm cache for 8 clients at once, and memory over
+10,000 different tiles, on this machine. What it does with features: view_features.py.
 """
 
 import argparse
 import http.client
 import json
+import os
 import random
 import shutil
 import statistics
@@ -22,12 +23,11 @@ import numpy as np
 from hlss.cohorts.phantom.reader import PhantomFile
 from hlss.cohorts.phantom.spec import DRAWING, PhantomSpec
 from hlss.cohorts.write.drawn import downsamples
-from hlss.embedding_table import EmbeddingTable
-from hlss.jobs.view_features import PatchFeatures, first_of
+from hlss.jobs.provenance import code_version, hardware
 
 SIDE_PX0, TILE_PX, CLIENTS, WARM, COLD, REPEATS = 20_000, 256, 8, 400, 10_000, 5
 DEEPEST, LINE = 7, -(-SIDE_PX0 // TILE_PX)
-TERMS = ("first_view", "tiles", "memory", "search")
+TERMS = ("first_view", "tiles", "memory")
 
 
 class Server:
@@ -139,52 +139,20 @@ def memory(server: Server) -> None:
     print(f"memory over {COLD} different tiles: {said} MiB (every {COLD // 5}; {time.perf_counter() - began:.0f} s)")
 
 
-def search(rows: int, dim: int) -> None:
-    """Answers among stored features, after the table is there."""
-    rng = np.random.default_rng(0)
-    z = rng.standard_normal((rows, dim), dtype=np.float32)
-    slides = np.array([f"slide {n}" for n in range(1000)], dtype=object)[np.arange(rows) * 1000 // rows]
-    blank = np.full(rows, "", dtype=object)
-    label, side = np.array(["a", "b"], dtype=object)[np.arange(rows) % 2], np.full(rows, "train", dtype=object)
-    place = np.arange(rows)
-    columns = {"patient": slides, "slide": slides, "site": blank, "image": blank, "label": label, "side": side}
-    began = time.perf_counter()
-    features = PatchFeatures(EmbeddingTable(z, {**columns, "x_px0": place, "y_px0": place}, {}))
-    print(f"{rows} × {dim} features: loading (norms) {time.perf_counter() - began:.2f} s")
-    text = rng.standard_normal(dim, dtype=np.float32)
-    text /= np.linalg.norm(text)
-    texts = np.stack([text] * 96)
-    for name, ask in {
-        "text": lambda: first_of(features.sigma(text), features.table["slide"], 12, 2),
-        "neighbours and votes": lambda: features.votes(7, features.nearness(7)),
-        "96 characteristics of all patches": lambda: features.moments(texts),
-    }.items():
-        took = []
-        for _ in range(REPEATS):
-            began = time.perf_counter()
-            ask()
-            took.append(time.perf_counter() - began)
-        print(f"  {name}: first {took[0]:.3f} s, median {statistics.median(took):.3f} s")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", nargs="*", default=TERMS, help=f"of: {', '.join(TERMS)}")
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--dim", type=int, default=512)
     told = parser.parse_args()
+    print(f"{code_version()}, {hardware()}, load {os.getloadavg()[0]:.1f}")
     with tempfile.TemporaryDirectory() as folder:
-        if set(told.what) - {"search"}:
-            server = Server(Path(folder))
-            try:
-                for name, measure in {"first_view": first_view, "tiles": tiles, "memory": memory}.items():
-                    if name in told.what:
-                        measure(server)
-            finally:
-                server.process.kill()
-                server.process.wait()
-    if "search" in told.what:
-        search(told.rows, told.dim)
+        server = Server(Path(folder))
+        try:
+            for name, measure in {"first_view": first_view, "tiles": tiles, "memory": memory}.items():
+                if name in told.what:
+                    measure(server)
+        finally:
+            server.process.kill()
+            server.process.wait()
 
 
 if __name__ == "__main__":

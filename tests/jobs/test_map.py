@@ -10,12 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 import tifffile
 import yaml
-from drawn_run import noise, write_run
+from drawn_run import noise, towards, write_run
 from qupath import objects_of
 from typer.testing import CliRunner
 
 from hlss.cli import app, main
-from hlss.cohorts.phantom.factors import FACTORS
 from hlss.embedding_table import EmbeddingTable
 from hlss.encoders.tiny import TinyText
 from hlss.errors import UserError
@@ -40,21 +39,10 @@ DRAWN = {
 GLANDS, SLIDE = "gland formation", "P0001-00"
 
 
-def towards_glands(cohort, labels: np.ndarray) -> np.ndarray:
-    """Features made of the words of glands where glands are drawn."""
-    from hlss.cohorts.phantom.truth import tile_truths
-
-    bank, tower = read_bank("phantom"), TinyText().build()
-    words = tower.encode(dict(zip(bank.names("slide"), bank.texts("slide"), strict=True))[GLANDS]).numpy().mean(axis=0)
-    truth = tile_truths(cohort, np.arange(cohort.n_tiles))[:, FACTORS.index("glands")]
-    rest = np.random.default_rng(0).normal(size=(cohort.n_tiles, len(words))) / np.sqrt(len(words))
-    return (truth - 0.5)[:, None] * words / np.linalg.norm(words) + rest
-
-
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("drawn") / "run"
-    return write_run(folder, DRAWN, {"start": noise(128), "last": towards_glands})
+    return write_run(folder, DRAWN, {"start": noise(128), "last": towards(GLANDS, "slide", "glands")})
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """What can be looked at: of every kind of cohort its pixels, of a run its words and places, and what is refused."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,13 @@ from hlss.cohorts.slides import SlidesSpec
 from hlss.embedding_table import EmbeddingTable
 from hlss.encoders.random import RandomText
 from hlss.errors import UserError
-from hlss.jobs import view_map
-from hlss.jobs.view import NO_WORDS, Patches, chosen_view
-from hlss.jobs.view_map import COLOURS, Raster, colour_table
+from hlss.jobs.explain_sources import sources_of
+from hlss.jobs.map_ground import Pixels
+from hlss.jobs.map_texts import MapTexts
+from hlss.jobs.view import NO_WORDS, chosen_view
+from hlss.jobs.view_features import PatchFeatures
 from hlss.jobs.view_mosaic import mosaic
+from hlss.jobs.view_patches import Patches
 from hlss.jobs.view_slides import OpenSlides, images_of
 from hlss.jobs.view_words import SENTENCES, Words
 from hlss.language.bank import read_bank
@@ -85,24 +89,38 @@ def test_a_run_is_opened_with_its_words_and_places(run: Path) -> None:
     patches = viewed.patches
     assert patches is not None
     assert [len(patches.rows(place)) for place in range(4)] == [9, 9, 9, 9]
-    assert patches.extent_px0(0.5) == 32
+    assert patches.extent_px0(0) == 32
     for row in (0, 10, 35):
         x, y = patches.xy_px0[row].tolist()
-        assert patches.at(row // 9, x + 31.9, y, 0.5) == row
-    assert patches.at(0, 96, 0, 0.5) is None
-    assert patches.at(0, -0.1, 0, 0.5) is None
+        assert patches.at(row // 9, x + 31.9, y) == row
+    assert patches.at(0, 96, 0) is None
+    assert patches.at(0, -0.1, 0) is None
     assert chosen_view(run / "embeddings" / "start", None, None, None).title == "viewed · start"
     assert chosen_view(run, "start", None, None).title == "viewed · start"
 
 
+def test_what_the_first_click_needs_can_be_counted_ahead(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    patches = chosen_view(run, None, None, None).patches
+    assert patches is not None
+    counted: list[int] = []
+    was = PatchFeatures.moments
+    monkeypatch.setattr(PatchFeatures, "moments", lambda self, texts: (counted.append(len(texts)), was(self, texts))[1])
+    patches.prepare()
+    assert counted == [len(patches.sigma_of(row)) for row in (0, 5)][:1]
+
+
 def test_the_nearest_of_patches_that_overlap() -> None:
-    patches = PhantomSpec(patients=1, slides=1, side=1, tile_px=32).open()
+    cohort = PhantomSpec(patients=1, slides=1, side=2, tile_px=32).open()
     columns = dict.fromkeys(("patient", "slide", "site", "image", "label", "side"), np.full(2, "P0000-00", object))
     places = {"x_px0": np.array([0, 16]), "y_px0": np.array([0, 0])}
-    image = images_of(patches)[0]
+    image = images_of(cohort)[0]
     named = {**columns, "image": np.full(2, f"phantom/{image.file}", dtype=object), **places}
-    found = Patches(EmbeddingTable(np.ones((2, 4), np.float32), named, {}), [image], (32, None), None)
-    assert [found.at(0, x, 3, None) for x in (1, 17, 23, 25, 47)] == [0, 0, 0, 1, 1]
+    table = EmbeddingTable(np.ones((2, 4), np.float32), named, {})
+    found = Patches(table, [image], Pixels(cohort), None)
+    assert [found.at(0, x, 3) for x in (1, 17, 23, 25, 47)] == [0, 0, 0, 1, 1]
+    outside = EmbeddingTable(table.features, {**named, "x_px0": np.array([0, 16_000])}, {})
+    with pytest.raises(UserError, match="it has a tile at"):
+        Patches(outside, [image], Pixels(cohort), None).at(0, 1, 3)
 
 
 def test_a_run_without_a_text_tower_has_places_and_no_words(tmp_path: Path) -> None:
@@ -131,48 +149,27 @@ def test_what_is_refused(run: Path, tmp_path: Path) -> None:
     assert len(viewed.images) == 2
 
 
-def test_sentences_are_words_as_long_as_the_tower_reads_them() -> None:
+def test_sentences_are_words_as_long_as_the_tower_reads_them(run: Path) -> None:
     tower = RandomText(dim=16).build()
-    words = Words(read_bank("general_he"), tower)
+    words = Words(MapTexts(sources_of([run / "embeddings" / "last"], "all")[0], None))
     first = words.typed("  clear \n cells ")
     assert first == words.typed("clear cells")
-    _, row = words.get(first.key)
+    row = words.get(first).row
     np.testing.assert_allclose(row, (one := tower.encode(["clear cells"]).numpy()[0]) / np.linalg.norm(one), atol=1e-6)
-    assert words.get("patch-0")[0].name == read_bank("general_he").patch[0].name
-    for text, message in (("  ", "nothing to look for"), ("word " * 200, "longer than")):
+    assert words.get("patch-0").name == read_bank("general_he").patch[0].name
+    for text, message in (("  ", "nothing to look for"), ("x" * 501, "longer than")):
         with pytest.raises(UserError, match=message):
             words.typed(text)
     for number in range(SENTENCES):
         words.typed(f"sentence {number}")
-    for key in (first.key, "patch-999", "../patch-0"):
+    for key in (first, "patch-999", "../patch-0"):
         with pytest.raises(KeyError):
             words.get(key)
 
 
-@pytest.mark.parametrize("colours", COLOURS)
-def test_a_map_is_painted_in_squares_where_patches_are(colours: str) -> None:
-    corners = np.array([[100, 50], [200, 50], [100, 150]])
-    values = np.array([9, -3.0, 0.0, 3.0], dtype=np.float32)  # row 0 is of another image
-    raster = Raster.of(np.array([1, 2, 3]), corners, 100)
-
-    def painted(corner: tuple[int, int], scale: int, threshold: float = -3) -> np.ndarray:
-        tile = raster.tile(values, corner, scale, threshold, colours)
-        return cv2.cvtColor(cv2.imdecode(np.frombuffer(tile, np.uint8), cv2.IMREAD_UNCHANGED), cv2.COLOR_BGRA2RGBA)
-
-    tile = painted((0, 0), 1)
-    assert [tuple(tile[y, x]) for y, x in ((49, 150), (50, 99), (250, 50))] == [(0, 0, 0, 0)] * 3
-    table = colour_table(colours)
-    for (y, x), place in {(50, 100): 0, (149, 199): 0, (50, 200): 127, (150, 100): 255, (249, 199): 255}.items():
-        assert tuple(tile[y, x]) == (*table[place], 255)
-    assert tile[200, 220, 3] == 0
-    assert (painted((0, 0), 1, 0.5)[:, :, 3] > 0).sum() == 100 * 100
-    assert (painted((0, 0), 2)[:, :, 3] > 0).sum() == 3 * 50 * 50
-    assert (painted((9000, 0), 1)[:, :, 3] > 0).sum() == 0
-
-
-def test_where_patches_overlap_a_square_is_the_middle_of_its_patch() -> None:
-    raster = Raster.of(np.array([0, 1]), np.array([[0, 0], [50, 0]]), 100)
-    assert (raster.step_px0, raster.origin_px0) == (50, (25.0, 25.0))
-    with pytest.raises(KeyError):
-        raster.tile(np.zeros(2, np.float32), (0, 0), 1, 0, "rainbow")
-    assert view_map.stops_of("magma")[0].startswith("#")
+def test_words_need_no_cache_that_can_be_written(run: Path) -> None:
+    source = sources_of([run / "embeddings" / "last"], "all")[0]
+    (run.parent / "taken").write_text("a file")
+    elsewhere = source.experiment.model_copy(update={"cache": run.parent / "taken" / "cache"})
+    texts = MapTexts(replace(source, experiment=elsewhere), None)
+    assert texts.asked((), ["clear cells"])[0].name == "clear cells"

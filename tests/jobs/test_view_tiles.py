@@ -12,7 +12,7 @@ from hlss.cohorts.packed import decode_tile
 from hlss.cohorts.write.frame import Frame
 from hlss.errors import Unreadable
 from hlss.jobs.view_slides import OpenSlides, ViewImage
-from hlss.jobs.view_tiles import BytesCache, NoTileError, Pyramid, TileServer
+from hlss.jobs.view_tiles import NoTileError, Pyramid, TileServer, tile_cache
 from hlss.slides.base import Slide
 
 SIZE = 5000, 3100
@@ -62,7 +62,7 @@ def put_together(server: TileServer, image: ViewImage, z: int) -> np.ndarray:
 @pytest.mark.parametrize("mpp", [None, 0.25])
 def test_every_level_is_the_slide(held: Held, z: int, mpp: float | None) -> None:
     held.mpp = mpp
-    server, image = TileServer(BytesCache()), shown(held)
+    server, image = TileServer(tile_cache()), shown(held)
     assert server.frame(image) == Frame(*SIZE, mpp)
     assert Pyramid(server.frame(image)).deepest == 5  # 20 tiles across
     found = put_together(server, image, z)
@@ -75,7 +75,7 @@ def test_every_level_is_the_slide(held: Held, z: int, mpp: float | None) -> None
 
 
 def test_coarse_tiles_of_a_slide_without_levels_read_each_pixel_once(held: Held) -> None:
-    server = TileServer(BytesCache())
+    server = TileServer(tile_cache())
     server.tile(shown(held), 0, 0, 0)
     assert held.n_read == pytest.approx(SIZE[0] * SIZE[1], rel=0.01)
     server.tile(shown(held), 1, 0, 0)
@@ -85,7 +85,7 @@ def test_coarse_tiles_of_a_slide_without_levels_read_each_pixel_once(held: Held)
 @pytest.mark.parametrize("place", [(6, 0, 0), (-1, 0, 0), (5, 20, 0), (5, 0, 13), (0, 1, 0), (5, -1, 0)])
 def test_there_are_no_tiles_outside(held: Held, place: tuple[int, int, int]) -> None:
     with pytest.raises(NoTileError):
-        TileServer(BytesCache()).tile(shown(held), *place)
+        TileServer(tile_cache()).tile(shown(held), *place)
 
 
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (256, 256), (257, 1), (4097, 300), (513, 70_000)])
@@ -107,25 +107,11 @@ def test_the_pyramid_of_any_frame_has_one_tile_at_its_top_and_none_is_empty(widt
 
 
 def test_a_square_at_the_edge_stays_inside(held: Held) -> None:
-    server = TileServer(BytesCache())
+    server = TileServer(tile_cache())
     for corner in ((4900, 3000), (0, 0), (-30, 3099)):
         square = decode_tile(server.square(shown(held), corner, 400, 128))
         assert square.shape == (128, 128, 3)
     assert decode_tile(server.square(shown(held), (0, 0), 9000, 128)).shape[1] == 71  # all there is of it
-
-
-def test_the_cache_holds_no_more_than_it_may() -> None:
-    cache = BytesCache(limit=100)
-    for number in range(50):
-        assert cache.made(number, lambda number=number: bytes([number]) * 30) == bytes([number]) * 30  # type: ignore[misc]
-        assert cache.n_bytes <= 100
-    assert [cache.get(number) is not None for number in (46, 47, 48, 49)] == [False, True, True, True]
-    assert cache.get(47) == bytes([47]) * 30
-    cache.made("new", lambda: bytes(30))
-    assert [cache.get(number) is not None for number in (47, 48)] == [True, False]  # 48 was used longest ago
-    cache.made("large", lambda: bytes(101))
-    assert cache.get("large") is None
-    assert cache.n_bytes == 90
 
 
 def test_a_thread_keeps_few_slides_open() -> None:
@@ -142,4 +128,4 @@ def test_a_slide_that_cannot_be_opened() -> None:
         raise Unreadable("x.svs", "cut short")
 
     with pytest.raises(Unreadable, match="cut short"):
-        TileServer(BytesCache()).tile(ViewImage("0" * 12, "", "", "", "", "", broken), 0, 0, 0)
+        TileServer(tile_cache()).tile(ViewImage("0" * 12, "", "", "", "", "", broken), 0, 0, 0)

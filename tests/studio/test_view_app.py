@@ -1,18 +1,16 @@
 """The viewer in a real browser, on slides of 20,000 × 20,000 px."""
 
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
-from urllib.parse import parse_qs
 
 import pytest
+from view_page import Open, full, link_of, looked_for
 from view_server import HARD, NEEDLE, SENTENCE, TILE_PX, TILES, run_server, slides_server
 from web_server import SCRIPT, WebServer
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.browser
 expect = playwright.expect
-Open = Callable[..., Any]
 NEEDLE_PLACE = f"{NEEDLE[1] % TILES * TILE_PX},{NEEDLE[1] // TILES * TILE_PX}"
 
 
@@ -21,55 +19,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebServer]:
     one = run_server(tmp_path_factory.mktemp("viewed")).start()
     yield one
     one.stop()
-
-
-@pytest.fixture
-def opened(context: Any) -> Iterator[Open]:
-    """Opens a page, and sees to it that nothing foreign was asked for, nothing failed and no script of a name ran."""
-    pages: list[tuple[Any, WebServer]] = []
-    asked: list[str] = []
-    failed: list[str] = []
-
-    def open_(server: WebServer, link: str = "") -> Any:
-        page = context.new_page()
-        page.on("request", lambda request: asked.append(request.url))
-        page.on("pageerror", lambda error: failed.append(str(error)))
-        page.on("response", lambda got: failed.append(f"{got.status} {got.url}") if got.status >= 400 else None)
-        page.goto(link or server.url)
-        full(page)
-        pages.append((page, server))
-        return page
-
-    yield open_
-    for page, server in pages:
-        assert page.evaluate("window.harmed") is None
-        assert all(url.startswith((f"http://127.0.0.1:{server.port}/", "data:")) for url in asked)
-    assert failed == []
-
-
-def full(page: Any, kind: str = "tissue") -> None:
-    """Wait until every tile of the view is there."""
-    page.wait_for_function(
-        """kind => { const all = [...document.querySelectorAll(`.${kind} img`)];
-        return all.length > 0 && all.every(one => one.classList.contains("leaflet-tile-loaded")); }""",
-        arg=kind,
-    )
-
-
-def link_of(page: Any, *names: str) -> dict[str, str]:
-    """What the address says, once it says all of these."""
-    for name in names:
-        page.wait_for_url(re.compile(f"[#&]{name}="))
-    page.wait_for_timeout(200)  # the address follows what is seen
-    return {name: values[0] for name, values in parse_qs(page.url.partition("#")[2]).items()}
-
-
-def looked_for(page: Any, text: str) -> None:
-    page.keyboard.press("/")
-    page.keyboard.type(text)
-    page.keyboard.press("Enter")
-    expect(page.locator("#saying")).to_contain_text(text)
-    full(page, "map")
 
 
 def test_a_large_slide_is_seen_whole_and_zoomed_by_keys(server: WebServer, opened: Open) -> None:
@@ -89,6 +38,46 @@ def test_a_large_slide_is_seen_whole_and_zoomed_by_keys(server: WebServer, opene
     expect(page.locator("[aria-current=true] .name")).to_have_text("P0001-00")
     page.keyboard.press("k")
     expect(page.locator("#caption")).to_contain_text("P0000-00")
+
+
+def test_a_patient_leads_to_slides_and_the_filter_to_some_of_them(server: WebServer, opened: Open) -> None:
+    page = opened(server)
+    expect(page.locator("#counts")).to_have_text("4 patients, 4 slides")
+    patient = page.locator("#tree details", has_text="P0003")
+    patient.locator("summary").click()  # closes it
+    expect(patient.locator(".leaf")).to_be_hidden()
+    patient.locator("summary").click()
+    patient.locator(".leaf").click()
+    expect(page.locator("#caption")).to_contain_text("P0003 · P0003-00")
+    page.locator("#filter").fill("p0002")
+    expect(page.locator("#tree .leaf:visible")).to_have_count(1)
+    expect(page.locator("#tree details:visible")).to_have_count(1)
+    page.keyboard.press("Escape")
+    page.keyboard.press("j")  # steps through what the filter lets through
+    expect(page.locator("#caption")).to_contain_text("P0002-00")
+
+
+def test_a_copied_link_opens_the_view_also_behind_the_printed_address(
+    server: WebServer, opened: Open, context: Any
+) -> None:
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = opened(server)
+    looked_for(page, "clear cells")
+    page.locator("#slide").click(position={"x": 300, "y": 380})
+    expect(page.locator("path.mark")).to_have_count(1)
+    page.keyboard.press("+")
+    full(page)
+    page.wait_for_timeout(400)
+    page.locator("#share").click()
+    expect(page.locator("#notice")).to_contain_text("Copied")
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied == page.url
+    assert server.token not in copied
+    other = opened(server, f"{server.url}#{copied.partition('#')[2]}")
+    expect(other.locator("#text")).to_have_text("clear cells")
+    expect(other.locator("path.mark")).to_have_count(1)
+    assert link_of(other, "map", "patch") == link_of(page, "map", "patch")
+    assert server.token not in other.url
 
 
 def test_a_sentence_leads_to_where_it_matches(server: WebServer, opened: Open) -> None:
@@ -114,12 +103,13 @@ def test_a_click_tells_what_a_tile_is_like(server: WebServer, opened: Open) -> N
     expect(page.locator("#votes .vote").first).to_contain_text("100 %")  # classes lie apart
     label = page.locator("#caption").inner_text().split(" · ")[2]
     expect(page.locator("#votes .vote.true").first).to_contain_text(label)
+    expect(page.locator("#predicted")).to_have_text(f"{label} 100 %, as its label says")
     expect(page.locator("#neighbours .picture")).to_have_count(8)
     expect(page.locator("path.mark")).to_have_count(1)
     for level in ("patch", "slide", "patient"):
         expect(page.get_by_role("heading", name=f"Best descriptions, {level}")).to_be_visible()
     page.locator(".best .row", has_text="slide 0").click()
-    expect(page.locator("#saying")).to_have_text("slide 0")
+    expect(page.locator("#text")).to_have_text("slide 0")
     full(page, "map")
 
 
@@ -142,7 +132,7 @@ def test_an_overlay_is_set_and_its_link_opens_the_same_view(server: WebServer, o
         "colours": "magma",
     }
     other = opened(server, page.url)
-    expect(other.locator("#saying")).to_have_text("clear cells")
+    expect(other.locator("#text")).to_have_text("clear cells")
     expect(other.locator("path.mark")).to_have_count(1)
     full(other, "map")
     assert link_of(other, "map", "patch") == said
@@ -160,7 +150,7 @@ def test_words_that_would_be_scripts_are_text(server: WebServer, opened: Open) -
     page.keyboard.press("/")
     page.locator("#search").fill("hard")
     page.get_by_role("option", name=HARD).click()
-    expect(page.locator("#saying")).to_have_text(HARD)
+    expect(page.locator("#text")).to_have_text(HARD)
     expect(page.locator("#said")).to_contain_text(SCRIPT)
     page.goto(f"{page.url.partition('#')[0]}#slide={SCRIPT}&text={SCRIPT}")
     expect(page.locator("#notice")).to_contain_text("a slide that this cohort does not have")

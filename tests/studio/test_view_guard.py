@@ -42,6 +42,13 @@ def test_everything_needs_the_token(server: WebServer, image: str) -> None:
         assert asked(server, path, Sec_Fetch_Site="cross-site")[0] == 403
 
 
+def test_who_has_an_earlier_token_is_told_how_to_go_on(server: WebServer) -> None:
+    _, text = asked(server, "/", Cookie=f"hlss-{server.port}=earlier")
+    assert "Open the address that hlss printed" in text
+    assert "put what stands behind # in the address of this page" in text
+    assert "decision" not in text
+
+
 @pytest.mark.parametrize(
     "path",
     [
@@ -70,6 +77,9 @@ def test_everything_needs_the_token(server: WebServer, image: str) -> None:
         "/patches/0.jpg",
         "/maps/{image}/patch-0/0/0/0.png",
         "/api/search?text=x",
+        "/api/texts/patch-0",
+        "/api/images/{image}/faithfulness/patch-0",
+        "/api/images/{image}/truth/..%2fsecret",
         "http://127.0.0.1/etc/passwd",
     ],
 )

@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 import yaml
-from drawn_run import write_run
+from drawn_run import noise, towards, write_run
 from web_server import SCRIPT, WebServer
 
 from hlss.cohorts.base import Cohort
 from hlss.cohorts.phantom.reader import PhantomFile
 from hlss.cohorts.phantom.spec import DRAWING, PhantomSpec
+from hlss.embedding_table import EmbeddingTable
 from hlss.encoders.random import RandomText
 
 SIDE_PX0, TILE_PX, DIM = 20_000, 250, 16
@@ -19,6 +20,7 @@ TILES = SIDE_PX0 // TILE_PX  # a line; as many lines
 SENTENCE = "a needle in the haystack"
 NEEDLE = (2, 4050)  # the slide, and the tile of it, that match the sentence best; the second is beside it
 TEXTS = tuple(f"clear cells {way}" for way in ("one", "two", "three", "four"))
+GLANDS, FEW = "gland formation", 36
 HARD = f"hard {SCRIPT}"
 SETTINGS: dict[str, Any] = {
     "name": "viewed",
@@ -59,6 +61,28 @@ def run_server(folder: Path) -> WebServer:
     """Of a run of four patients, each with a slide of 80 × 80 tiles."""
     run = write_run(folder / "run", SETTINGS, {"last": needle})
     return WebServer(["view", str(run), "--bank", str(write_bank(folder / "bank.yaml"))])
+
+
+def write_drawn(folder: Path) -> Path:
+    """A run on drawn tissue of two patients with a slide of 8 × 8 tiles each. Its `last` features know where glands
+    are; of the first slide it has FEW patches only, and nothing has a label. Those of `start` are noise.
+    """
+    settings = {
+        **SETTINGS,
+        "cohort": {
+            "name": "phantom", "patients": 2, "slides": 1, "side": 8, "tile_px": 32, "mpp": 2.0, "classes": 1,
+            "seed": 4,
+        },
+        "loader": {"workers": 0, "pack": None},
+        "encoder": "tiny",
+        "language": {"bank": "phantom"},
+    }  # fmt: skip
+    run = write_run(folder / "run", settings, {"start": noise(128), "last": towards(GLANDS, "slide", "glands")})
+    table = EmbeddingTable.read(run / "embeddings" / "last")
+    rows, columns = np.arange(len(table)), {**table.columns, "label": np.full(len(table), "", dtype=object)}
+    unlabelled = EmbeddingTable(table.features, columns, table.provenance)
+    unlabelled.where((rows < FEW) | (rows >= 64)).write(run / "embeddings" / "last")
+    return run
 
 
 def write_slides(folder: Path) -> Path:

@@ -51,17 +51,20 @@ class Ground:
 class Pixels:
     """The cohort of a run, where it can be opened, for the sizes and pixels of its slides. why: what is in the way."""
 
-    def __init__(self, source: Source) -> None:
-        self._cohort: Cohort | None = None
-        self.why: str | None = None
+    def __init__(self, cohort: Cohort | None, why: str | None = None) -> None:
+        features = cohort is not None and cohort.holds_features
+        self._cohort = None if features else cohort
+        self.why = (
+            "the run's cohort has features, not pixels: sizes and pictures of slides are not known" if features else why
+        )
+
+    @classmethod
+    def of(cls, source: Source) -> "Pixels":
+        """Of the cohort of a source, opened now."""
         try:
-            cohort: Cohort = source.experiment.cohort.open()
+            return cls(source.experiment.cohort.open())
         except UserError as error:
-            self.why = f"the slides' pixels are not at hand: {error}"
-            return
-        self._cohort = None if cohort.holds_features else cohort
-        if cohort.holds_features:
-            self.why = "the run's cohort has features, not pixels: sizes and pictures of slides are not known"
+            return cls(None, f"the slides' pixels are not at hand: {error}")
 
     @property
     def tile(self) -> tuple[int, float | None] | None:
@@ -142,18 +145,26 @@ def grounds_of(table: EmbeddingTable, pixels: Pixels, slides: Sequence[str]) -> 
     for slide, image in kept:
         name = f"{slide}-{seen[slide]:03d}" if images[slide] > 1 else slide
         seen[slide] += 1
-        found.append(_ground(table, pixels, name, (slide, image), np.array(groups[slide, image])))
+        rows, frame = np.array(groups[slide, image]), pixels.frame(slide, image)
+        found.append(ground_of(table, rows, name, frame, pixels.tile))
     return found
 
 
-def _ground(
-    table: EmbeddingTable, pixels: Pixels, name: str, who: tuple[str, str], rows: Int64[ndarray, " n"]
+def ground_of(
+    table: EmbeddingTable,
+    rows: Int64[ndarray, " n"],
+    name: str,
+    frame: Frame | None,
+    tile: tuple[int, float | None] | None,
 ) -> Ground:
+    """Of the rows of one image. frame: of the image; tile: (side, px; µm/px) as the cohort cuts; None: not known.
+
+    Raises UserError where tiles lie outside of the frame, and where nothing says how large they are.
+    """
     corners = np.stack([table["x_px0"][rows], table["y_px0"][rows]], axis=1).astype(np.int64)
-    frame = pixels.frame(*who)
     told = str(table["mpp0"][rows[0]]) if "mpp0" in table.columns else ""
     mpp0 = float(told) if told else None if frame is None else frame.mpp0
-    side, notices = _side(table, pixels, corners, mpp0)
+    side, notices = _side(table, tile, corners, mpp0)
     lattice = Lattice.of(corners, side)
     end = ScoreMap.of(lattice, np.zeros(len(rows))).end_px0
     far = corners.max(axis=0) + side // 2
@@ -165,17 +176,18 @@ def _ground(
     if frame is None:
         notices = (*notices, "the slide's size is not known: its files end where its tiles end")
     size = end if frame is None else (max(frame.width_px0, 1), max(frame.height_px0, 1))
-    return Ground(name, *who, rows, lattice, mpp0, size, notices)
+    slide, image = (str(table[column][rows[0]]) for column in ("slide", "image"))
+    return Ground(name, slide, image, rows, lattice, mpp0, size, notices)
 
 
 def _side(
-    table: EmbeddingTable, pixels: Pixels, corners: Int64[ndarray, "n 2"], mpp0: float | None
+    table: EmbeddingTable, cut: tuple[int, float | None] | None, corners: Int64[ndarray, "n 2"], mpp0: float | None
 ) -> tuple[int, tuple[str, ...]]:
     """Of a tile, px of level 0: as the table was embedded with, as the cohort cuts, or else as far as its tiles lie
     apart, which is said.
     """
     facts = table.provenance
-    tile = (int(facts["tile_px"]), facts.get("mpp")) if facts.get("tile_px") else pixels.tile
+    tile = (int(facts["tile_px"]), facts.get("mpp")) if facts.get("tile_px") else cut
     if tile is not None and not (tile[1] is not None and mpp0 is None):
         return extent_px0(tile[0], scale_of(mpp0, tile[1])), ()
     gaps = np.concatenate([np.diff(np.unique(corners[:, axis])) for axis in (0, 1)])

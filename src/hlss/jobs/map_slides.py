@@ -50,7 +50,7 @@ def map_slides(
     source = sources_of([folder], "all")[0]
     out = out or home_of(folder) / "maps" / folder.resolve().name
     refuse_filled(out)
-    words, pixels = MapTexts(source, bank, settings.seed), Pixels(source)
+    words, pixels = MapTexts(source, bank, settings.seed), Pixels.of(source)
     asked = words.asked(characteristics, texts)
     grounds = grounds_of(source.table, pixels, slides)
     mapper = SlideMapper(source, words, pixels, asked, settings)

@@ -74,7 +74,13 @@ class MapTexts:
                 raise UserError("an empty text", where="--text", fix="Say what is to be seen.")
             text = " ".join(text.split())  # it names files and classes: one line
             found.append((text, None, (text,)))
-        found = list({one[0]: one for one in found}.values())
+        return self._encoded(list({one[0]: one for one in found}.values()))
+
+    def every(self) -> list[Asked]:
+        """All characteristics of the bank, level by level. Raises UserError."""
+        return self._encoded([(one.name, level, one.descriptions) for level, one in self.bank.characteristics()])
+
+    def _encoded(self, found: Sequence[tuple[str, Level | None, tuple[str, ...]]]) -> list[Asked]:
         for name, _, descriptions in found:
             if max(self.tower.token_counts(list(descriptions))) > self.tower.context:
                 what = f"longer than the {self.tower.context} tokens that the text tower reads"
@@ -106,7 +112,11 @@ class MapTexts:
 
     def _rows(self, groups: list[list[str]]) -> Float32[ndarray, "k d"]:
         cache = self._source.experiment.cache / "texts"
-        found: Float32[ndarray, "k d"] = encode({Level.PATCH: groups}, self.tower, cache)[Level.PATCH].numpy()
+        try:
+            rows = encode({Level.PATCH: groups}, self.tower, cache)
+        except UserError:  # the cache of somebody else's run cannot be written, and would only save time
+            rows = encode({Level.PATCH: groups}, self.tower, None)
+        found: Float32[ndarray, "k d"] = rows[Level.PATCH].numpy()
         return found
 
     def _named(self, name: str) -> tuple[str, Level | None, tuple[str, ...]]:

@@ -99,6 +99,10 @@ class PatchFeatures:
         order = np.argsort(-shares, kind="stable")
         return [Vote(self.classes[number], float(shares[number])) for number in order if shares[number] > 0]
 
+    def prepare(self) -> None:
+        """Count ahead what `nearness` needs once."""
+        _ = self._centred
+
     @cached_property
     def _centred(self) -> tuple[Float32[ndarray, " d"], Float32[ndarray, " n"]]:
         """What neighbours are centred by, and 1 / length of each patch's feature less that."""

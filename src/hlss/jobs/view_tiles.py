@@ -1,9 +1,6 @@
 """Tiles of a power-of-two pyramid over any slide, as JPEG, from a cache that holds no more than it may."""
 
-from collections import OrderedDict
-from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from threading import Lock
 
 import numpy as np
 from jaxtyping import UInt8
@@ -11,6 +8,7 @@ from numpy import ndarray
 
 from hlss.cohorts.packed import decode_tile, encode_jpeg
 from hlss.cohorts.write.frame import Frame
+from hlss.jobs.view_kept import Kept
 from hlss.jobs.view_slides import OpenSlides, ViewImage
 from hlss.slides.resample import resized
 
@@ -23,33 +21,9 @@ class NoTileError(LookupError):
     """The pyramid has no such tile."""
 
 
-class BytesCache:
-    """Least recently used bytes go first once together they exceed `limit`. Threads may ask at the same time."""
-
-    def __init__(self, limit: int = CACHE_BYTES) -> None:
-        self._limit, self.n_bytes = limit, 0
-        self._kept: OrderedDict[Hashable, bytes] = OrderedDict()
-        self._lock = Lock()
-
-    def get(self, key: Hashable) -> bytes | None:
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-            return self._kept.get(key)
-
-    def made(self, key: Hashable, make: Callable[[], bytes]) -> bytes:
-        """What is kept under the key, or else is made now, outside of the lock."""
-        found = self.get(key)
-        if found is not None:
-            return found
-        found = make()
-        with self._lock:
-            if key not in self._kept and len(found) <= self._limit:
-                self._kept[key] = found
-                self.n_bytes += len(found)
-            while self.n_bytes > self._limit:
-                self.n_bytes -= len(self._kept.popitem(last=False)[1])
-        return found
+def tile_cache(limit: int = CACHE_BYTES) -> Kept[bytes]:
+    """Of pictures, `limit` bytes together at most."""
+    return Kept(limit, len)
 
 
 @dataclass(frozen=True)
@@ -86,7 +60,7 @@ class Pyramid:
 class TileServer:
     """Reads tiles of images. Threads may ask at the same time; each has slides of its own open."""
 
-    def __init__(self, cache: BytesCache) -> None:
+    def __init__(self, cache: Kept[bytes]) -> None:
         self._cache, self._slides = cache, OpenSlides()
         self._frames: dict[str, Frame] = {}
 

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import parse_qs
 
-from hlss.studio.notices import CLOSED, OPENING
+from hlss.studio.notices import OPENING, closed
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -25,10 +25,12 @@ _POLICY = (
 class Guard:
     """ASGI around an app: refuses foreign Host and Origin headers, and requests of any kind without the token.
 
-    The token comes once, in the address of the first page, and is then a cookie that scripts cannot read.
+    The token comes once, in the address of the first page, and is then a cookie that scripts cannot read. kept: what
+    the page says of what was done, that is shown to who does not have it.
     """
 
-    def __init__(self, app: App, port: int, token: str) -> None:
+    def __init__(self, app: App, port: int, token: str, kept: str = "") -> None:
+        self._closed = closed(kept)
         self._app, self._token, self._cookie = app, token, f"hlss-{port}"  # browsers share cookies between ports
         self._hosts = {f"{name}:{port}" for name in ("127.0.0.1", "localhost")}
         sockets = " ".join(f"ws://{host}" for host in sorted(self._hosts))
@@ -51,7 +53,7 @@ class Guard:
         if scope["type"] == "http" and any(map(self._is_token, query.get("token", []))):
             return await self._welcome(send)
         if _from_another_page(given) or not any(map(self._is_token, self._cookies(given))):
-            return await self._refuse(scope, send, CLOSED, b"text/html")
+            return await self._refuse(scope, send, self._closed, b"text/html")
         return await self._app(scope, receive, self._with_headers(send))
 
     def _to_and_from_here(self, given: list[tuple[str, str]]) -> bool:

@@ -27,13 +27,13 @@ def bound(port: int) -> socket.socket:
         raise
 
 
-def run(app: App, listening: socket.socket, say: Callable[[str], object]) -> None:
-    """Serve until Ctrl-C; `say` is given the address with its token once connections are taken."""
+def run(app: App, listening: socket.socket, say: Callable[[str], object], kept: str) -> None:
+    """Serve until Ctrl-C; `say` is given the address with its token once connections are taken. kept: see Guard."""
     import uvicorn
 
     port, token = listening.getsockname()[1], secrets.token_urlsafe(24)
     say(f"http://{_HERE}:{port}/?token={token}")
-    config = uvicorn.Config(Guard(app, port, token), log_level="error", timeout_graceful_shutdown=_CLOSING_S)
+    config = uvicorn.Config(Guard(app, port, token, kept), log_level="error", timeout_graceful_shutdown=_CLOSING_S)
     with listening, suppress(KeyboardInterrupt), warnings.catch_warnings():
         # NiceGUI looks at every object that there is, and torch warns when it is looked at
         warnings.filterwarnings("ignore", "`torch", FutureWarning)

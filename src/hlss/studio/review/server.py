@@ -37,5 +37,5 @@ def serve(review: Review, port: int, say: Callable[[str], object], beside: Besid
         reconnect_timeout=_PATIENCE_S,
         gzip_middleware_factory=None,  # nothing travels
     )
-    run(app, listening, say)
+    run(app, listening, say, "Every decision that was shown as taken is saved.")
     say(f"Stopped. Decisions: {review.log.path}")

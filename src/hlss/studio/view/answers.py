@@ -8,12 +8,15 @@ from jaxtyping import Float32
 from numpy import ndarray
 
 from hlss.cohorts.write.frame import Frame
-from hlss.jobs.view import Patches, Viewed
+from hlss.explain.faithfulness import CHANCE, Faithfulness
+from hlss.jobs.map_drawn import TrueMap
+from hlss.jobs.map_texts import Asked
+from hlss.jobs.view import Viewed
 from hlss.jobs.view_features import first_of
-from hlss.jobs.view_map import COLOURS, HIGH, LOW, stops_of
+from hlss.jobs.view_map import COLOURS, HIGH, LOW, WEAK, stops_of
+from hlss.jobs.view_patches import Patches
 from hlss.jobs.view_slides import ViewImage
 from hlss.jobs.view_tiles import Pyramid
-from hlss.jobs.view_words import Saying
 
 NEIGHBOURS, MATCHES, OF_A_SLIDE, BEST = 8, 12, 2, 4  # shown; at most so many of one slide; characteristics a level
 Answer = dict[str, Any]
@@ -33,8 +36,9 @@ def cohort(viewed: Viewed) -> Answer:
         "notices": list(viewed.notices),
         "patients": [{"name": name, "images": images} for name, images in patients.items()],
         "bank": "" if words is None else words.title,
-        "sayings": [] if words is None else [_saying(one) for one in words.sayings],
+        "texts": [] if words is None else [_text(key, one) for key, one in words.known.items()],
         "colours": {name: stops_of(name) for name in COLOURS},
+        "weak": stops_of(WEAK),
         "sigma": [LOW, HIGH],
     }
 
@@ -60,7 +64,7 @@ def image(viewed: Viewed, place: int, frame: Frame) -> Answer:
     }
 
 
-def patch(viewed: Viewed, patches: Patches, row: int, frame: Frame) -> Answer:
+def patch(viewed: Viewed, patches: Patches, row: int) -> Answer:
     """A patch: where it lies, what it is most like, what describes it best, and what its neighbours vote for."""
     nearness = patches.features.nearness(row)
     near = first_of(nearness, patches.features.table["slide"], NEIGHBOURS, OF_A_SLIDE)
@@ -70,7 +74,7 @@ def patch(viewed: Viewed, patches: Patches, row: int, frame: Frame) -> Answer:
         "row": row,
         "x": x,
         "y": y,
-        "extent": patches.extent_px0(frame.mpp0),
+        "extent": patches.extent_px0(int(patches.image[row])),
         "label": str(patches.features.table["label"][row]),
         "side": str(patches.features.table["side"][row]),
         "neighbours": _found(viewed, patches, near, nearness),
@@ -80,26 +84,46 @@ def patch(viewed: Viewed, patches: Patches, row: int, frame: Frame) -> Answer:
     }
 
 
-def matches(viewed: Viewed, patches: Patches, saying: Saying, place: int | None) -> Answer:
-    """Where a saying stands out most, over all images and (place) in one."""
-    sigma = patches.sigma(saying.key)
+def matches(viewed: Viewed, patches: Patches, key: str, place: int | None) -> Answer:
+    """Where a text stands out most, over all images and (place) in one. Raises KeyError where there is no such text."""
+    if patches.words is None:
+        raise KeyError(key)
+    asked, sigma = patches.words.get(key), patches.sigma(key)
     best = first_of(sigma, patches.features.table["slide"], MATCHES, OF_A_SLIDE)
     rows = np.empty(0, np.int64) if place is None else patches.rows(place)
     here = [float(sigma[rows].min()), float(np.median(sigma[rows])), float(sigma[rows].max())] if len(rows) else []
-    return {"saying": _saying(saying), "here": here, "matches": _found(viewed, patches, best, sigma)}
+    return {"text": _text(key, asked), "here": here, "matches": _found(viewed, patches, best, sigma)}
+
+
+def faithfulness(found: Faithfulness | None) -> Answer | None:
+    """What must be said beside a map: its figure, what chance gives, and what that means."""
+    if found is None:
+        return None
+    figure, _, compared = found.figures.partition(" (")
+    return {
+        **found.to_json(),
+        "figure": figure,
+        "compared": compared.removesuffix(")"),
+        "doubtful": not found.above_chance or found.above_random_text is False,
+        "chance": CHANCE,
+    }
+
+
+def truth(found: TrueMap | None) -> Answer | None:
+    """What is said of a true map."""
+    return None if found is None else {"title": found.title, "figures": found.figures, **found.to_json()}
 
 
 def _best(patches: Patches, row: int) -> list[Answer]:
     """The characteristics of each level with the highest σ, level by level."""
-    words = patches.words
-    if words is None:
+    if patches.words is None:
         return []
-    sigma = patches.features.sigma_of(row, words.rows, patches.moments)
+    sigma, known = patches.sigma_of(row), list(patches.words.known.items())
     found: list[Answer] = []
-    for level in dict.fromkeys(one.level for one in words.sayings):
-        places = [place for place, one in enumerate(words.sayings) if one.level == level]
+    for level in dict.fromkeys(one.level for _, one in known):
+        places = [place for place, (_, one) in enumerate(known) if one.level == level]
         places.sort(key=lambda place: -sigma[place])
-        found += [{**_saying(words.sayings[place]), "sigma": float(sigma[place])} for place in places[:BEST]]
+        found += [{**_text(*known[place]), "sigma": float(sigma[place])} for place in places[:BEST]]
     return found
 
 
@@ -125,5 +149,6 @@ def _of(viewed: Viewed, patches: Patches, row: int) -> ViewImage | None:
     return viewed.images[place] if place >= 0 else None
 
 
-def _saying(one: Saying) -> Answer:
-    return {"key": one.key, "level": one.level, "name": one.name, "descriptions": list(one.descriptions)}
+def _text(key: str, one: Asked) -> Answer:
+    """level: "" of a bank of one list, and of a sentence that was typed."""
+    return {"key": key, "level": str(one.level or ""), "name": one.name, "descriptions": list(one.descriptions)}

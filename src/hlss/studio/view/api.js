@@ -1,8 +1,9 @@
 // Asking the server, and making elements. Strings become text, never HTML.
 
-export async function ask(path, query = {}) {
+// signal: ends the asking where nobody wants to know any more
+export async function ask(path, query = {}, signal = undefined) {
   const given = new URLSearchParams(Object.entries(query).filter(([, value]) => value !== undefined));
-  const answer = await fetch(given.size ? `${path}?${given}` : path).catch(() => {
+  const answer = await fetch(given.size ? `${path}?${given}` : path, { signal }).catch(() => {
     throw new Error("hlss does not answer. If it was stopped: start it again and open the address that it prints.");
   });
   if (answer.status === 403) throw new Error("This page belongs to an earlier start: open the address that hlss printed.");

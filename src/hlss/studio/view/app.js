@@ -5,9 +5,9 @@ import { Overlay } from "/overlay.js";
 import { SlideView } from "/slide.js";
 import { Tree } from "/tree.js";
 
-const DEFAULT = { opacity: 0.6, threshold: -3, colours: "two-sided", shown: true };
+const DEFAULT = { opacity: 0.6, threshold: -3, colours: "two-sided", shown: true, drawn: false };
 const paint = { ...DEFAULT };
-let image = null, patch = null, words = null, asked = 0; // words: { key } of a characteristic or { key, text }
+let image = null, patch = null, words = null, asked = 0, lookedFor = 0; // words: { key } of a characteristic or { key, text }
 let tree, overlay;
 const slide = new SlideView(byId("slide"), remember, look);
 const attempt = (work) => (...given) => work(...given).catch((error) => tell(error.message));
@@ -20,9 +20,14 @@ function remember() {
   else if (words) said.set("map", words.key);
   if (words) for (const name of ["opacity", "threshold", "colours"]) said.set(name, paint[name]);
   if (words && !paint.shown) said.set("hidden", "1");
+  if (words && paint.drawn) said.set("drawn", "1");
   if (patch) said.set("patch", `${patch.x},${patch.y}`);
   clearTimeout(remember.later);
-  remember.later = setTimeout(() => history.replaceState(null, "", `#${said}`), 80);
+  remember.later = setTimeout(() => {
+    if (location.hash !== remember.last) return; // another address was opened, and is followed next
+    history.replaceState(null, "", `#${said}`);
+    remember.last = location.hash;
+  }, 80);
 }
 
 function painted() {
@@ -32,7 +37,7 @@ function painted() {
 }
 
 function paintNow() {
-  if (words && paint.shown && image.patches) slide.paint(words.key, paint);
+  if (words && paint.shown && image.patches) slide.paint(words.key, overlay.painted);
   else slide.unpaint();
 }
 
@@ -43,6 +48,7 @@ async function open(id, where) {
     if (mine !== asked) return false; // another was chosen meanwhile
     image = found;
     patch = null;
+    overlay.clear();
     slide.show(image, where);
     tree.here(id);
     const facts = [image.patient, image.slide, image.label, image.site, image.mpp === null ? "" : `${+image.mpp.toFixed(4)} µm/px`];
@@ -74,25 +80,30 @@ async function go(one) {
   if (patch) slide.go(patch.x, patch.y, patch.extent);
 }
 
-const choose = (key) => said(`/api/sayings/${encodeURIComponent(key)}`, {});
+const choose = (key) => said(`/api/texts/${encodeURIComponent(key)}`, {});
 const search = (text) => said("/api/search", { text });
 
 async function said(path, query) {
+  const mine = ++lookedFor;
   const found = await ask(path, { ...query, image: image?.id });
-  words = { key: found.saying.key, text: query.text };
-  byId("search").value = found.saying.name;
+  if (mine !== lookedFor) return; // other words were chosen meanwhile
+  words = { key: found.text.key, text: query.text };
+  byId("search").value = found.text.name;
   overlay.show(found);
+  overlay.test(image, words.key);
   painted();
 }
 
 const refreshWords = attempt(() => (words.text ? search(words.text) : choose(words.key)));
 
 async function follow(order) {
+  remember.last = location.hash;
   const given = new URLSearchParams(location.hash.slice(1));
   const number = (name) => (given.has(name) && Number.isFinite(Number(given.get(name))) ? Number(given.get(name)) : null);
   for (const name of ["opacity", "threshold"]) if (number(name) !== null) paint[name] = number(name);
   if (overlay.cohort.colours[given.get("colours")]) paint.colours = given.get("colours");
   paint.shown = !given.has("hidden");
+  paint.drawn = given.has("drawn");
   overlay.draw();
   const [x, y, z] = ["x", "y", "z"].map(number);
   const known = order.includes(given.get("slide"));

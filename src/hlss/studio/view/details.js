@@ -22,14 +22,18 @@ export function showPatch(patch, image, go, choose) {
 }
 
 function votes(patch) {
-  if (!patch.votes.length) return [];
+  const heading = el("h3", {}, "Predicted class");
+  if (!patch.votes.length) return [heading, el("p", { class: "quiet", id: "predicted" }, "None: no patch of this run's train side has a label.")];
+  const [first] = patch.votes, percent = (share) => `${Math.round(share * 100)} %`;
+  const beside = !patch.label ? "this patch has no label" : first.label === patch.label ? "as its label says" : `its label is ${patch.label}`;
   return [
-    el("h3", { title: patch.voters }, "Class by its neighbours"),
-    el("div", { id: "votes", title: patch.voters }, ...patch.votes.map(({ label, share }) =>
+    heading,
+    el("p", { id: "predicted" }, el("strong", {}, first.label), ` ${percent(first.share)}, ${beside}`),
+    el("div", { id: "votes" }, ...patch.votes.map(({ label, share }) =>
       el("div", { class: `vote${label === patch.label ? " true" : ""}` },
-        el("span", {}, label), el("span", { class: "figure quiet" }, `${Math.round(share * 100)} %`),
+        el("span", {}, label), el("span", { class: "figure quiet" }, percent(share)),
         el("div", { class: "length" }, el("div", { style: `width: ${share * 100}%` }))))),
-    el("p", { class: "quiet small" }, patch.voters),
+    el("p", { class: "quiet small" }, `By the votes of its ${patch.voters}`),
   ];
 }
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from hlss.errors import UserError
 
 _HERE = Path(__file__).parent
-_SCRIPTS = ("app", "api", "slide", "tree", "details", "overlay")
+_SCRIPTS = ("app", "api", "slide", "tree", "details", "overlay", "trust")
 _KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 
 

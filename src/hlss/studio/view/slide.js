@@ -51,8 +51,9 @@ export class SlideView {
       maxZoom: image.deepest + 3, noWrap: true, keepBuffer: 3, updateWhenZooming: false };
   }
 
-  paint(key, { threshold, colours, opacity }) {
-    const address = `/maps/${this.image.id}/${key}/{z}/{x}/{y}.png?threshold=${threshold}&colours=${colours}`;
+  paint(key, { threshold, colours, opacity, drawn }) {
+    const how = drawn ? `colours=${colours}&drawn` : `threshold=${threshold}&colours=${colours}`;
+    const address = `/maps/${this.image.id}/${key}/{z}/{x}/{y}.png?${how}`;
     if (this.overlay?._url !== address) {
       const before = this.overlays;
       const clear = () => before.forEach((one) => one.remove()); // only when the new one is there: no flicker
