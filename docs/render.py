@@ -14,6 +14,7 @@ from typing import Any
 
 import render_explanations
 import render_table
+import render_units
 
 HERE = Path(__file__).parent
 _BLOCK = re.compile(r"(<!-- figures (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -38,6 +39,8 @@ def _figures(path: Path) -> str:
         return render_table.table(found)
     if "compared_with" in found and "tables" in found and "results" not in found:
         return render_explanations.explanations(found)
+    if {"units", "only", "tables"} <= set(found):
+        return render_units.counts(found)
     if "judged" in found:
         return _judged(found)
     if "agreement" in found:

@@ -20,7 +20,8 @@ def explain(
     out: Annotated[Path | None, typer.Option(help="Folder to fill [explanations in the first run's folder].")] = None,
     side: Annotated[Literal["test", "val", "train", "all"], typer.Option(help="Whose patches.")] = "test",
     units: Annotated[
-        list[str] | None, typer.Option(help="Explain each patch, slide, patient or class instead; may be repeated.")
+        list[str] | None,
+        typer.Option(help="Explain each patch, slide, patient or class (the word) instead; may be repeated."),
     ] = None,
     only: Annotated[
         list[str] | None, typer.Option(help="Only this slide, patient, class, or patch (SLIDE:X:Y); may be repeated.")
@@ -40,8 +41,10 @@ def explain(
     Prints tables; writes explanations.json, alignment.png and profile-NAME.png. --set takes resamples, permutations,
     random_texts (draws), top (characteristics shown) and seed.
 
-    With --units or --compare, of a run only its last table: units.json, units.csv and evidence/ (tiles); compare.json
-    and compare-NAME.png. --set also takes tiles (of each characteristic) and patches (shown where none is named).
+    With --units or --compare, of a run only its last table. --units writes units.json, units.csv, counts.json (what can
+    be quoted) and evidence/ (tiles), and says in how many units something stands out, in how many it would by chance,
+    and on drawn tissue how much of it is true. --compare writes compare.json and compare-NAME.png. --set also takes
+    tiles (of each characteristic) and patches (shown where none is named).
     """
     from hlss.jobs.explain_ways import explain_ways
 

@@ -75,13 +75,14 @@ def test_patches_that_stand_out_most_come_from_different_slides() -> None:
     table, words = table_of(3, 2, 5, 8), wordings(6, 8)
     gauge = Gauge(table)
     best = standing(match(table.features, words.rows)).max(axis=1)
-    found = outstanding_patches(gauge, np.arange(len(table)), words, 4)
+    (found,) = outstanding_patches(gauge, np.arange(len(table)), [words.rows], 4)
     assert len(set(gauge.slide[found])) == 4
     assert found[0] == best.argmax()
     for row in found:
         assert best[row] == pytest.approx(best[gauge.slide == gauge.slide[row]].max())
-    every = outstanding_patches(gauge, np.arange(len(table)), words, 7)
+    of_random, every = outstanding_patches(gauge, np.arange(len(table)), [words.random[0], words.rows], 7)
     assert every.tolist() == np.argsort(-best)[:7].tolist()
+    assert of_random.tolist() == np.argsort(-standing(match(table.features, words.random[0])).max(axis=1))[:7].tolist()
 
 
 def test_ten_times_the_tiles_take_no_more_memory_beside_their_features() -> None:
@@ -93,7 +94,7 @@ def test_ten_times_the_tiles_take_no_more_memory_beside_their_features() -> None
         explained(
             gauge,
             Level.PATCH,
-            outstanding_patches(gauge, np.arange(len(table)), words, 5),
+            outstanding_patches(gauge, np.arange(len(table)), [words.rows], 5)[0],
             words,
             top=3,
             draws=20,

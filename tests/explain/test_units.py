@@ -106,7 +106,10 @@ def test_units_of_more_patches_than_are_dealt_use_the_largest_dealt() -> None:
     table, words = table_of(3, 1, LARGEST + 40, 6), wordings(4, 6)
     gauge = Gauge(table)
     null = dealt_anew(gauge, words.rows, gauge.patches(Level.SLIDE), 100, 0)
-    assert null.largest.shape == (LARGEST, 100)
+    assert null.sizes.tolist() == [LARGEST]
+    few = dealt_anew(gauge, words.rows, np.array([3, LARGEST + 1, 3, 9]), 100, 0)
+    assert few.sizes.tolist() == [3, 9, LARGEST]
+    np.testing.assert_allclose(few.largest[-1], null.largest[-1])
     assert all(one.matches[0].p_images > 0.01 for one in all_of(table, Level.SLIDE, words))
 
 

@@ -184,6 +184,63 @@ def test_only_what_is_named_is_explained(run: Path, bank: Path, tmp_path: Path) 
     assert "Output:" in said
 
 
+def test_a_class_and_a_patch_are_explained_alone(run: Path, bank: Path, tmp_path: Path) -> None:
+    cohort = read_settings(run / "config.yaml", Experiment).cohort.open()
+    x, y = cohort.tile_xy_px0(cohort.slide_tiles(7))[5].tolist()
+    place = f"{cohort.slides[7]}:{x}:{y}"
+    named = ("--units", "class", "--units", "patch", "--only", "spindled", "--only", place)
+    said = explain(run, "--bank", bank, *named, "--side", "all", "--out", tmp_path)
+    (table,) = json.loads((tmp_path / "units.json").read_text())["tables"]
+    assert [one["class"] for one in table["classes"]] == ["spindled"]
+    assert [(unit["level"], unit["name"]) for unit in table["units"]] == [("patch", place)]
+    assert table["levels"]["patch"]["chosen_from"] == table["levels"]["patch"]["explained"] == 1
+    assert table["levels"]["class"]["asked"] == 3
+    assert table["levels"]["class"]["at_most_by_chance"] == pytest.approx(0.15)
+    assert table["levels"]["class"]["truth"] is None  # what this bank's words stand for, nobody knows
+    assert "truth is not asked" in " ".join(table["notices"])
+    for line in ("class spindled against all others", place, "patch bank", "patient bank"):
+        assert line in said
+    assert "class follicular" not in said
+
+
+def test_runs_stand_side_by_side_and_a_name_that_one_lacks_is_refused_before_anything_is_done(
+    run: Path, bank: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start, last = run / "embeddings" / "start", run / "embeddings" / "last"
+    explain(start, last, "--bank", bank, "--units", "slide", "--side", "all", "--out", tmp_path)
+    tables = json.loads((tmp_path / "units.json").read_text())["tables"]
+    assert [table["name"] for table in tables] == ["small · start", "small · last"]
+    assert [len(table["units"]) for table in tables] == [48, 48]
+    with (tmp_path / "units.csv").open(encoding="utf-8", newline="") as file:
+        assert {row["table"] for row in csv.DictReader(file)} == {"small · start", "small · last"}
+    table = EmbeddingTable.read(last)
+    gone = str(table["slide"][0])
+    table.where(np.asarray(table["slide"] != gone)).write(run / "embeddings" / "fewer")
+    both = (str(last), str(run / "embeddings" / "fewer"))
+    for asked in (
+        ("--units", "slide", "--only", gone),
+        ("--compare", "spindled", "--compare", str(table["patient"][0])),
+    ):
+        with pytest.raises(SystemExit):
+            main(["explain", *both, "--bank", str(bank), *asked, "--side", "all", "--out", str(tmp_path / "none")])
+        assert not (tmp_path / "none").exists()
+    assert "explaining" not in capsys.readouterr().err
+
+
+def test_without_labels_or_with_one_class_no_class_is_explained_and_that_is_said(
+    run: Path, bank: Path, tmp_path: Path
+) -> None:
+    table = EmbeddingTable.read(run / "embeddings" / "last")
+    for name, label, said in (("unlabelled", "", "no patch has a label"), ("alike", "one", "all are one")):
+        labels = np.full(len(table), label, dtype=object)
+        where = run / "embeddings" / name
+        EmbeddingTable(table.features, {**table.columns, "label": labels}, table.provenance).write(where)
+        printed = explain(where, "--bank", bank, "--units", "class", "--side", "all", "--out", tmp_path / name)
+        (found,) = json.loads((tmp_path / name / "units.json").read_text())["tables"]
+        assert found["classes"] == []
+        assert f"no class is explained: {said}" in " ".join(printed.split())
+
+
 def test_two_classes_and_two_patients_are_compared(run: Path, bank: Path, tmp_path: Path) -> None:
     said = explain(
         run, "--bank", bank, *("--compare", "spindled", "--compare", "follicular"), "--out", tmp_path, "--side", "all"
@@ -270,3 +327,21 @@ def test_mistakes_are_one_line(run: Path, bank: Path, capsys: pytest.CaptureFixt
         "--bank", bank, "--compare", "spindled", "--compare", "nobody"
     )
     assert "top" in mistake(*slides, "--set", "top=0")
+    said = mistake("--bank", bank, "--units", "class", "--only", "spindle")
+    assert "no class named 'spindle' on all sides of small · last. Meant: spindled?" in said
+    assert "SLIDE:X:Y" not in said
+    assert "no slide named 'spindled'" in mistake(*slides, "--only", "spindled")
+    assert "A patch is SLIDE:X:Y" in mistake("--bank", bank, "--units", "patch", "--only", f"{name}:1")
+    (run.parent / "file").touch()
+    assert "file: this is a file. Name a folder with --out" in mistake(*slides, "--out", run.parent / "file")
+    assert "compared with itself" in mistake("--bank", bank, "--compare", "spindled", "--compare", "spindled")
+
+
+def test_of_few_units_no_count_is_held_against_chance(run: Path, bank: Path, tmp_path: Path) -> None:
+    name = str(EmbeddingTable.read(run / "embeddings" / "last")["slide"][0])
+    slides = ("--bank", bank, "--units", "slide", "--side", "all")
+    few = explain(run, *slides, "--only", name, "--out", tmp_path / "few")
+    assert "of 1 slides." in few
+    assert "By chance" not in few
+    many = " ".join(explain(run, *slides, "--out", tmp_path / "many").split())
+    assert "of 48 slides. By chance, were the bank's words shuffled, in" in many

@@ -47,5 +47,5 @@ def unit_rows(count: int, dimensions: int, seed: int, around: float = 0.0) -> np
 
 def wordings(count: int, dimensions: int, *, seed: int = 0, draws: int = 20, alike: float = 0.0) -> Wordings:
     """Texts at random, and random texts that lie `alike` near each other, as shuffled words do."""
-    random = [unit_rows(count, dimensions, 1000 * (seed + 1) + draw, alike) for draw in range(draws)]
-    return Wordings([f"text {k}" for k in range(count)], unit_rows(count, dimensions, seed), random)
+    *random, spare = [unit_rows(count, dimensions, 1000 * (seed + 1) + draw, alike) for draw in range(draws + 1)]
+    return Wordings([f"text {k}" for k in range(count)], unit_rows(count, dimensions, seed), random, spare)

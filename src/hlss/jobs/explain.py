@@ -7,7 +7,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from hlss.cohorts.phantom.spec import PhantomSpec
 from hlss.config import overridden, validate
 from hlss.errors import UserError
 from hlss.evaluate.fold import classes_of
@@ -28,8 +27,8 @@ from hlss.jobs.explain_sources import (
     refuse_trained_markers,
     sources_of,
 )
+from hlss.jobs.explain_truth import unasked
 from hlss.jobs.setup import Say
-from hlss.language.factors import truth_of
 from hlss.language.markers import MarkerSet, read_markers
 from hlss.types import LEVELS, Level
 
@@ -120,14 +119,9 @@ class _Explainer:
 
     def _agreement(self, source: Source, bank: str) -> tuple[truth.Measured | None, list[str]]:
         """Against the truth of drawn tissue, where both it and what the bank stands for are known."""
-        if not isinstance(source.experiment.cohort, PhantomSpec):
-            return None, []
-        try:
-            truth_of(bank)
-        except UserError as error:
-            return None, [f"truth is not asked: {error}"]
-        if source.table.provenance.get("config_hash") != source.experiment.hash:
-            return None, ["truth is not asked: the table was embedded with other settings than the run's"]
+        reason = unasked(source, bank)
+        if reason is not None:
+            return None, [reason] if reason else []
         self._say("  against what was drawn")
         table = source.table
         places = [table[name].tolist() for name in ("slide", "x_px0", "y_px0")]

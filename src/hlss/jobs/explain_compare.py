@@ -21,8 +21,9 @@ from hlss.jobs.explain_asked import UnitsSpec
 from hlss.jobs.explain_compare_show import show_compared
 from hlss.jobs.explain_found import cut, distractors_of
 from hlss.jobs.explain_sources import Source, Words, sources_of
+from hlss.jobs.explain_truth import UNJUDGED, DrawnTruth, Judged, drawn_truth
 from hlss.jobs.explain_units import spec_of
-from hlss.jobs.explain_units_found import Json, compared_json, facts, named_by_verdict
+from hlss.jobs.explain_units_found import Json, Judge, compared_json, facts, named_by_verdict
 from hlss.jobs.explain_words import wordings_of
 from hlss.jobs.setup import Say
 from hlss.types import LEVELS, Level
@@ -52,9 +53,11 @@ def explain_compare(
     sources = sources_of([table_of(Path(path)) for path in paths], spec.side)
     folder, words = out or beside(Path(paths[0])), Words(say)
     pair, tables = (names[0], names[1]), []
-    for source in sources:
+    gauges = [Gauge(source.table) for source in sources]
+    asked = [rows_named(gauge, pair) for gauge in gauges]  # before anything is computed
+    for source, gauge, (halves, classes) in zip(sources, gauges, asked, strict=True):
         say(f"{source.name}: {pair[0]} against {pair[1]}")
-        found, table = _compared(source, str(bank), pair, spec, words, say)
+        found, table = _compared(source, gauge, str(bank), halves, classes, spec, words, say)
         tables.append(table)
         slug = re.sub(r"\W+", "-", source.name).strip("-")
         title = f"{source.title}: {pair[0]} (right) against {pair[1]} (left)"
@@ -66,12 +69,18 @@ def explain_compare(
 
 
 def _compared(
-    source: Source, bank: str, names: tuple[str, str], spec: UnitsSpec, words: Words, say: Say
+    source: Source,
+    gauge: Gauge,
+    bank: str,
+    halves: Halves,
+    classes: bool,
+    spec: UnitsSpec,
+    words: Words,
+    say: Say,
 ) -> tuple[dict[Level, Comparison], Json]:
-    gauge = Gauge(source.table)
-    halves, classes = rows_named(gauge, names)
     wordings, texts = wordings_of(words, source, bank, LEVELS, spec.random_texts, spec.seed, say)
-    notices = [*([] if source.aligned else [NO_CLAIM]), *texts.notices, *([] if classes else [OF_PATIENTS])]
+    truth, said = drawn_truth(source, bank, gauge, say)
+    notices = [*([] if source.aligned else [NO_CLAIM]), *texts.notices, *said, *([] if classes else [OF_PATIENTS])]
     found: dict[Level, Comparison] = {}
     levels: Json = {}
     settings = {"resamples": spec.resamples, "permutations": spec.permutations, "seed": spec.seed}
@@ -87,13 +96,15 @@ def _compared(
         notices += [few] if few and few not in notices else []
         found[level] = one
         kept = one.order(spec.top)
+        judge = _judge(truth, halves, level, one)
         areas = _aurocs(gauge, halves, level if classes else Level.PATCH, wordings[level], kept)
         levels[level] = {
             "units": list(one.units),
             "blocks": list(one.blocks),
             **named_by_verdict([(one.names[k], one.verdict(k)) for k in kept]),
             "matches": [
-                compared_json(one, k, level, texts, distractors_of(bank)) | {"auroc": area}
+                compared_json(one, k, level, texts, judge)
+                | {"auroc": area, "drawn_sigma": truth and truth.difference(halves, level, one.names[k])}
                 for k, area in zip(kept, areas, strict=True)
             ],
         }
@@ -108,6 +119,15 @@ def _compared(
         "run": source.run_facts,
         "provenance": dict(source.table.provenance),
     }
+
+
+def _judge(truth: DrawnTruth | None, halves: Halves, level: Level, found: Comparison) -> Judge:
+    sigma = dict(zip(found.names, found.difference.tolist(), strict=True))
+
+    def judge(name: str) -> Judged:
+        return UNJUDGED if truth is None else truth.of_difference(halves, level, name, sigma[name])
+
+    return judge
 
 
 def _aurocs(gauge: Gauge, halves: Halves, level: Level, words: Wordings, kept: Sequence[int]) -> list[float]:

@@ -1,8 +1,7 @@
-"""Explanations of units as they stand in units.json and units.csv."""
+"""Explanations of units and comparisons as they stand in units.json and compare.json."""
 
-import csv
-from collections.abc import Callable, Collection, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from hlss.explain.blocks import finite
@@ -10,9 +9,9 @@ from hlss.explain.comparison import Comparison
 from hlss.explain.gauge import Gauge
 from hlss.explain.nulls import CHANCE, PERHAPS, Verdict
 from hlss.explain.units import Explained, Match
-from hlss.files import replacing
 from hlss.jobs.explain_found import facts_of
 from hlss.jobs.explain_sources import ExplainSpec, Source
+from hlss.jobs.explain_truth import Judged
 from hlss.jobs.provenance import provenance
 from hlss.language.bank import read_bank
 from hlss.language.encode import Texts
@@ -21,8 +20,7 @@ from hlss.types import Level
 Json = dict[str, Any]
 Tiles = Callable[[Level, int], list[Json]]  # evidence of a level's characteristic
 CHANCES = ("p_text", "q_text", "p_images", "corrected")
-_NAMED = ("table", "kind", "name", "bank_level", "rank", "characteristic", "cosine", "sigma", "low", "high")
-COLUMNS = (*_NAMED, *CHANCES, "stands_out", "distractor", "descriptions")
+Judge = Callable[[str], Judged]  # of a characteristic
 
 
 def facts(bank: str, spec: ExplainSpec, sources: Sequence[Source]) -> Json:
@@ -37,9 +35,7 @@ def facts(bank: str, spec: ExplainSpec, sources: Sequence[Source]) -> Json:
     }
 
 
-def unit_json(
-    one: Explained, gauge: Gauge, texts: Texts, empty: Collection[str], evidence: Mapping[int, list[Json]]
-) -> Json:
+def unit_json(one: Explained, gauge: Gauge, texts: Texts, judge: Judge, evidence: Mapping[int, list[Json]]) -> Json:
     """One unit; a patch's name is SLIDE:X:Y. `stands_out` is empty where nothing does."""
     row = one.number if one.level is Level.PATCH else int(gauge.rows(one.level, one.number)[0])
     table = gauge.table
@@ -53,7 +49,7 @@ def unit_json(
         "patches": one.patches,
         **named_by_verdict([(texts.bank.names(one.level)[match.k], match.verdict) for match in one.matches]),
         "matches": [
-            _named(texts, one.level, match.k, empty) | _figures(match) | {"evidence": evidence.get(match.k, [])}
+            _named(texts, one.level, match.k, judge) | _figures(match) | {"evidence": evidence.get(match.k, [])}
             for match in one.matches
         ],
     }
@@ -63,20 +59,20 @@ def class_json(
     name: str,
     levels: Mapping[Level, Comparison | None],
     texts: Texts,
-    empty: Collection[str],
+    judge: Callable[[Level, str], Judged],
     top: int,
     tiles: Tiles,
 ) -> Json:
     """One class against all others: by bank, what is more in it; None where a level has no unit of either."""
     return {
         "class": name,
-        "levels": {level: _of_bank(found, level, texts, empty, top, tiles) for level, found in levels.items()},
+        "levels": {
+            level: _of_bank(found, level, texts, partial(judge, level), top, tiles) for level, found in levels.items()
+        },
     }
 
 
-def _of_bank(
-    found: Comparison | None, level: Level, texts: Texts, empty: Collection[str], top: int, tiles: Tiles
-) -> Json | None:
+def _of_bank(found: Comparison | None, level: Level, texts: Texts, judge: Judge, top: int, tiles: Tiles) -> Json | None:
     if found is None:
         return None
     more = [k for k in found.order(len(found.names)) if found.difference[k] > 0]
@@ -87,16 +83,16 @@ def _of_bank(
         "patients": list(found.blocks),
         **named_by_verdict([(found.names[k], found.verdict(k)) for k in shown]),
         "matches": [
-            compared_json(found, k, level, texts, empty) | {"evidence": tiles(level, k) if k in out[:top] else []}
+            compared_json(found, k, level, texts, judge) | {"evidence": tiles(level, k) if k in out[:top] else []}
             for k in shown
         ],
     }
 
 
-def compared_json(found: Comparison, k: int, level: Level, texts: Texts, empty: Collection[str]) -> Json:
+def compared_json(found: Comparison, k: int, level: Level, texts: Texts, judge: Judge) -> Json:
     """One characteristic of a comparison. interval: 95 %; None where it cannot be given."""
     low = finite(found.low[k])
-    return _named(texts, level, k, empty) | {
+    return _named(texts, level, k, judge) | {
         "sigma": finite(found.difference[k]),
         "interval": None if low is None else [low, finite(found.high[k])],
         **{name: float(getattr(found, name)[k]) for name in CHANCES},
@@ -104,13 +100,13 @@ def compared_json(found: Comparison, k: int, level: Level, texts: Texts, empty: 
     }
 
 
-def _named(texts: Texts, level: Level, k: int, empty: Collection[str]) -> Json:
+def _named(texts: Texts, level: Level, k: int, judge: Judge) -> Json:
     one = texts.bank.level(level)[k]
-    return {"characteristic": one.name, "descriptions": list(one.descriptions), "distractor": one.name in empty}
+    return {"characteristic": one.name, "descriptions": list(one.descriptions), **judge(one.name).to_json()}
 
 
 def _figures(match: Match) -> Json:
-    figures = {name: float(getattr(match, name)) for name in ("cosine", "sigma", *CHANCES)}
+    figures = {name: float(getattr(match, name)) for name in ("cosine", "sigma", *CHANCES, "q_units")}
     return {**figures, "stands_out": match.verdict}
 
 
@@ -120,36 +116,3 @@ def named_by_verdict(verdicts: Sequence[tuple[str, Verdict]]) -> Json:
         "stands_out": [name for name, said in verdicts if said == "yes"],
         "perhaps": [name for name, said in verdicts if said == "perhaps"],
     }
-
-
-def write_csv(result: Json, path: Path) -> None:
-    """A row a unit (or class and bank) and characteristic. Raises UserError where it cannot be written."""
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        for table in result["tables"]:
-            for unit in table["units"]:
-                writer.writerows(_rows(table["name"], unit["level"], unit["name"], unit["level"], unit))
-            for one in table["classes"]:
-                for level, found in one["levels"].items():
-                    if found is not None:
-                        writer.writerows(_rows(table["name"], "class", one["class"], level, found))
-
-
-def _rows(table: str, kind: str, name: str, bank_level: str, found: Json) -> list[Json]:
-    rows = []
-    for rank, match in enumerate(found["matches"], start=1):
-        low, high = match.get("interval") or ("", "")
-        known = {column: match[column] for column in COLUMNS if column in match}
-        told = {
-            "table": table,
-            "kind": kind,
-            "name": name,
-            "bank_level": bank_level,
-            "rank": rank,
-            "low": low,
-            "high": high,
-            "descriptions": " | ".join(match["descriptions"]),
-        }
-        rows.append(known | told)
-    return rows

@@ -23,6 +23,8 @@ def explain_ways(
     """Units and comparisons where they are asked for, else tables; returns the folder written to. Raises UserError."""
     if only and not units:
         raise UserError("--only names units", fix="Say of which kind: --units slide (patch, patient, class).")
+    if out is not None and out.exists() and not out.is_dir():
+        raise UserError("this is a file", where=out, fix="Name a folder with --out.")
     if not units and not compare:
         return explain_tables(paths, markers, bank, out, side, overrides)
     if markers is not None:

@@ -19,22 +19,18 @@ Random = Float32[ndarray, "k d"]
 def wordings_of(
     words: Words, source: Source, bank: str, levels: Sequence[Level], draws: int, seed: int, say: Say
 ) -> tuple[dict[Level, Wordings], Texts]:
-    """Of each level asked for, with `draws` draws of shuffled words; and the texts of the bank.
+    """Of each level asked for, with `draws` draws of shuffled words and a spare one; and the texts of the bank.
 
     Raises UserError where the bank is unknown, or its texts are not as wide as the features.
     """
     texts = words.bank(source, bank)
     refuse_other_width(source, texts.rows[Level.PATCH].shape[1])
     groups = {level: texts.bank.texts(level) for level in levels}
-    random = {level: _random(words, source, groups[level], draws, seed, say) for level in levels}
-    return {
-        level: Wordings(texts.bank.names(level), texts.rows[level].numpy(), random[level]) for level in levels
-    }, texts
-
-
-def described(texts: Texts, level: Level, k: int) -> tuple[str, ...]:
-    """The four descriptions of a characteristic."""
-    return texts.bank.level(level)[k].descriptions
+    found = {}
+    for level in levels:
+        *random, spare = _random(words, source, groups[level], draws + 1, seed, say)
+        found[level] = Wordings(texts.bank.names(level), texts.rows[level].numpy(), random, spare)
+    return found, texts
 
 
 def _random(words: Words, source: Source, texts: list[list[str]], draws: int, seed: int, say: Say) -> list[Random]:

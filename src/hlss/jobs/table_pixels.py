@@ -1,9 +1,6 @@
 """Pictures of a table's patches, read from the cohort of the run that the table lies in."""
 
-from pathlib import Path
-
 import cv2
-import numpy as np
 from jaxtyping import UInt8
 from numpy import ndarray
 
@@ -14,6 +11,7 @@ from hlss.errors import UserError
 from hlss.experiment import Experiment
 from hlss.jobs.explain import NO_CLAIM
 from hlss.jobs.explain_sources import Source
+from hlss.jobs.tiles_of_rows import TilesOfRows
 from hlss.slides.resample import resized
 
 SIDE_PX = 160  # of a picture
@@ -26,25 +24,11 @@ class TablePixels:
     def __init__(self, table: EmbeddingTable, experiment: Experiment) -> None:
         """Raises UserError where the cohort cannot be opened, or has no pixels."""
         self._table, self._cohort = table, _opened(experiment)
-        self._slide = {name: number for number, name in enumerate(self._cohort.slides)}
+        self._tiles = TilesOfRows(self._cohort)
 
     def read(self, row: int) -> UInt8[ndarray, "p p 3"]:
         """Raises Unreadable; UserError where the cohort does not have the patch."""
-        table, cohort = self._table, self._cohort
-        slide, place = str(table["slide"][row]), (int(table["x_px0"][row]), int(table["y_px0"][row]))
-        number = self._slide.get(slide)
-        tiles = np.empty(0, np.int64) if number is None else cohort.slide_tiles(number)
-        tiles = tiles[(cohort.tile_xy_px0(tiles) == place).all(axis=1)]
-        if len(tiles) > 1:  # one in each image of the slide
-            tiles = tiles[[self._image(tile) == Path(str(table["image"][row])).name for tile in tiles.tolist()]]
-        if len(tiles) != 1:
-            fix = "Embed the cohort again."
-            raise UserError(f"the run's cohort has no patch at x {place[0]}, y {place[1]}", where=slide, fix=fix)
-        return cohort.read_tile(int(tiles[0]))
-
-    def _image(self, tile: int) -> str:
-        """Name of the file that a tile is of, wherever it lies now."""
-        return Path(self._cohort.source.image_name(self._cohort.source_image(tile))).name
+        return self._cohort.read_tile(int(self._tiles.tiles(self._table, [row])[0]))
 
 
 def _opened(experiment: Experiment) -> Cohort:

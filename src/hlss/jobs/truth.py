@@ -1,6 +1,6 @@
 """Explanations of drawn tissue against what was drawn: how far a run's features can be read in words."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from hlss.experiment import Experiment
 from hlss.explain.agreement import Agreement, Measure, agreement, by_factor, distractors, mean_over, resampled
 from hlss.explain.blocks import interval_of
 from hlss.explain.match import match
+from hlss.jobs.tiles_of_rows import TilesOfRows
 from hlss.language.encode import Texts
 from hlss.language.factors import Truth, truth_of
 from hlss.types import LEVELS, Level
@@ -64,25 +65,19 @@ def asked_of(table: EmbeddingTable, cohort: Cohort, side: str = "test") -> Asked
 
 
 def asked_of_each(tables: Mapping[str, EmbeddingTable], cohort: Cohort, side: str = "test") -> dict[str, Asked]:
-    """The same of several tables by name; the truth of a patch that stands in several is looked up once."""
+    """The same of several tables by name; the truth of a patch that stands in several is looked up once.
+
+    Raises UserError where the cohort lacks a patch of theirs.
+    """
     kept = {name: table.where(np.asarray((table["side"] == side) | (side == "all"))) for name, table in tables.items()}
-    row_of = {place: row for row, place in enumerate(_places(cohort))}
-    rows = {
-        name: np.array([row_of[place] for place in zip(one["slide"], one["x_px0"], one["y_px0"], strict=True)])
-        for name, one in kept.items()
-    }
+    tiles = TilesOfRows(cohort)
+    rows = {name: tiles.tiles(one) for name, one in kept.items()}
     every = np.unique(np.concatenate(list(rows.values())))
     truth = tile_truths(cohort, every)
     return {
         name: Asked(one.features, np.asarray(one["patient"]), truth[np.searchsorted(every, rows[name])])
         for name, one in kept.items()
     }
-
-
-def _places(cohort: Cohort) -> Iterator[tuple[str, int, int]]:
-    """Slide and corner of every tile."""
-    slides = [cohort.slides[number] for number in cohort.tile_slide(np.arange(cohort.n_tiles))]
-    return zip(slides, *cohort.tile_xy_px0(np.arange(cohort.n_tiles)).T.tolist(), strict=True)
 
 
 @dataclass(frozen=True, eq=False)
