@@ -16,7 +16,9 @@ def explain(
     markers: Annotated[
         str | None, typer.Option(help="Markers of each class: opensrh, glioma, phantom or a .yaml file.")
     ] = None,
-    bank: Annotated[str | None, typer.Option(help="Bank of the profiles: a shipped one or a .yaml file.")] = None,
+    bank: Annotated[
+        str | None, typer.Option(help="Shipped bank or .yaml file [units, comparisons: the run's].")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to fill [explanations in the first run's folder].")] = None,
     side: Annotated[Literal["test", "val", "train", "all"], typer.Option(help="Whose patches.")] = "test",
     units: Annotated[

@@ -18,9 +18,12 @@ from hlss.cohorts.base import Cohort
 from hlss.config import read_settings
 from hlss.embedding_table import EmbeddingTable
 from hlss.encoders.random import RandomText
+from hlss.errors import UserError
 from hlss.experiment import Experiment
 from hlss.jobs.explain import NO_CLAIM
 from hlss.jobs.explain_compare import OF_PATIENTS
+from hlss.jobs.explain_sources import sources_of
+from hlss.jobs.explain_units import bank_of
 from hlss.language.bank import read_bank
 from hlss.types import LEVELS, Level
 
@@ -310,7 +313,6 @@ def test_mistakes_are_one_line(run: Path, bank: Path, capsys: pytest.CaptureFixt
         return line
 
     slides = ("--bank", bank, "--units", "slide")
-    assert "no bank to explain with. Name one with --bank" in mistake("--units", "slide")
     assert "unknown bank 'none'" in mistake("--bank", "none", "--units", "slide")
     assert "no units are called 'tile'. Known: patch, slide, patient, class" in mistake(
         "--bank", bank, "--units", "tile"
@@ -345,3 +347,17 @@ def test_of_few_units_no_count_is_held_against_chance(run: Path, bank: Path, tmp
     assert "By chance" not in few
     many = " ".join(explain(run, *slides, "--out", tmp_path / "many").split())
     assert "of 48 slides. By chance, were the bank's words shuffled, in" in many
+
+
+def test_the_bank_is_the_one_that_the_runs_were_trained_with(run: Path, tmp_path: Path) -> None:
+    language = read_settings(run / "config.yaml", Experiment).language
+    assert language is not None
+    untold = {**SETTINGS, "encoder": "tiny", "objective": "hidisc", "language": None}
+    plain = write_run(tmp_path / "plain", untold, {"last": noise(128)})
+    told, not_told = sources_of([run], "all"), sources_of([plain], "all")
+    assert bank_of(None, told) == language.bank
+    assert bank_of("he_general", told) == "he_general"
+    with pytest.raises(UserError, match="several banks, or none"):
+        bank_of(None, [*told, *not_told])
+    with pytest.raises(UserError, match="trained without a bank"):
+        bank_of(None, not_told)

@@ -22,7 +22,7 @@ from hlss.jobs.explain_compare_show import show_compared
 from hlss.jobs.explain_found import cut, distractors_of
 from hlss.jobs.explain_sources import Source, Words, sources_of
 from hlss.jobs.explain_truth import UNJUDGED, DrawnTruth, Judged, drawn_truth
-from hlss.jobs.explain_units import spec_of
+from hlss.jobs.explain_units import bank_of, spec_of
 from hlss.jobs.explain_units_found import Json, Judge, compared_json, facts, named_by_verdict
 from hlss.jobs.explain_words import wordings_of
 from hlss.jobs.setup import Say
@@ -48,21 +48,21 @@ def explain_compare(
     """
     if len(names) != 2:
         raise UserError(f"{len(names)} names to compare", fix="Give two: --compare A --compare B.")
-    spec = spec_of(bank, side, overrides)
+    spec = spec_of(side, overrides)
     say = Console(stderr=True, markup=False, highlight=False, soft_wrap=True).print
     sources = sources_of([table_of(Path(path)) for path in paths], spec.side)
-    folder, words = out or beside(Path(paths[0])), Words(say)
+    folder, words, bank = out or beside(Path(paths[0])), Words(say), bank_of(bank, sources)
     pair, tables = (names[0], names[1]), []
     gauges = [Gauge(source.table) for source in sources]
     asked = [rows_named(gauge, pair) for gauge in gauges]  # before anything is computed
     for source, gauge, (halves, classes) in zip(sources, gauges, asked, strict=True):
         say(f"{source.name}: {pair[0]} against {pair[1]}")
-        found, table = _compared(source, gauge, str(bank), halves, classes, spec, words, say)
+        found, table = _compared(source, gauge, bank, halves, classes, spec, words, say)
         tables.append(table)
         slug = re.sub(r"\W+", "-", source.name).strip("-")
         title = f"{source.title}: {pair[0]} (right) against {pair[1]} (left)"
         show_comparison(title, found, spec.top, distractors_of(bank), folder / f"compare-{slug}.png")
-    result: Json = cut({**facts(str(bank), spec, sources), "a": pair[0], "b": pair[1], "tables": tables})
+    result: Json = cut({**facts(bank, spec, sources), "a": pair[0], "b": pair[1], "tables": tables})
     write_json(folder / "compare.json", result)
     show_compared(result, Console())
     return folder

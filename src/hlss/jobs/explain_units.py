@@ -12,7 +12,7 @@ from hlss.jobs.chosen_table import table_of
 from hlss.jobs.explain import beside
 from hlss.jobs.explain_asked import UnitsSpec
 from hlss.jobs.explain_found import cut
-from hlss.jobs.explain_sources import Words, sources_of
+from hlss.jobs.explain_sources import Source, Words, sources_of
 from hlss.jobs.explain_units_csv import write_csv
 from hlss.jobs.explain_units_found import Json, facts
 from hlss.jobs.explain_units_show import show_units
@@ -34,19 +34,19 @@ def explain_units(
 
     units: kinds of them (levels, or class); only: names, of all kinds; overrides: of UnitsSpec.
     """
-    spec = spec_of(bank, side, overrides)
+    spec = spec_of(side, overrides)
     say = Console(stderr=True, markup=False, highlight=False, soft_wrap=True).print
     kinds = list(dict.fromkeys(units))
     sources = sources_of([table_of(Path(path)) for path in paths], spec.side)
-    folder, words = out or beside(Path(paths[0])), Words(say)
-    explainers = [Explainer(source, str(bank), spec, words, say) for source in sources]
+    folder, words, bank = out or beside(Path(paths[0])), Words(say), bank_of(bank, sources)
+    explainers = [Explainer(source, bank, spec, words, say) for source in sources]
     for one in explainers:
         one.refuse_unknown(kinds, only)
     tables = []
     for number, one in enumerate(explainers, start=1):
         say(f"{number} of {len(sources)}: {one.source.name}")
         tables.append(one.table(kinds, only, folder))
-    head = {**facts(str(bank), spec, sources), "units": kinds, "only": list(only)}
+    head = {**facts(bank, spec, sources), "units": kinds, "only": list(only)}
     result: Json = cut({**head, "tables": tables})
     write_json(folder / "units.json", result)
     write_json(folder / "counts.json", cut({**head, "tables": [_counts(table) for table in tables]}))
@@ -55,10 +55,17 @@ def explain_units(
     return folder
 
 
-def spec_of(bank: str | None, side: str, overrides: Sequence[str]) -> UnitsSpec:
-    """Settings of explanations of units and of comparisons. Raises UserError where no bank is named."""
-    if bank is None:
-        raise UserError("no bank to explain with", fix="Name one with --bank: phantom, he_general, or a .yaml file.")
+def bank_of(named: str | None, sources: Sequence[Source]) -> str:
+    """The bank that is named, else the one that these runs were trained with. Raises UserError where not one."""
+    trained = {None if source.experiment.language is None else source.experiment.language.bank for source in sources}
+    if named is None and (len(trained) > 1 or None in trained):
+        what = "these runs were trained with several banks, or none" if len(trained) > 1 else "trained without a bank"
+        raise UserError(what, where="--bank", fix="Name one: phantom, he_general, or a .yaml file.")
+    return named or str(trained.pop())
+
+
+def spec_of(side: str, overrides: Sequence[str]) -> UnitsSpec:
+    """Settings of explanations of units and of comparisons. Raises UserError."""
     return validate(overridden({"side": side}, overrides), UnitsSpec, where="settings of the explanation")
 
 
