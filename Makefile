@@ -7,6 +7,7 @@ STAMP  := $(VENV)/.installed
 # What only tests need, so that a demo does not wait for it.
 TEST_EXTRAS := anndata,cluster,studio,browser,language
 TEST_STAMP  := $(VENV)/.installed-for-tests
+AXE         := axe-core@4.14.1
 
 define pip_install
 @$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[$(1)]"
@@ -34,6 +35,8 @@ $(STAMP): pyproject.toml constraints.txt
 
 $(TEST_STAMP): $(STAMP)
 	@echo "== installing what only tests need, Ray, AnnData, NiceGUI, Playwright and openai (half a minute, then not again)"
+	@npm install --prefix $(VENV)/axe --no-audit --no-fund --silent --fetch-retries=1 --fetch-timeout=30000 $(AXE) >/dev/null 2>&1 \
+		|| echo "== no npm, or it cannot get $(AXE): the accessibility tests will be skipped"
 	$(call pip_install,$(TEST_EXTRAS))
 
 demo: install

@@ -7,11 +7,19 @@ import argparse
 import shutil
 from pathlib import Path
 
+from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
 PICTURES = Path(__file__).parent / "pictures"
 WIDTH, HEIGHT = 1240, 800
-SHOWN = {"report": (None, "light"), "report_map": ("#embedding", "dark"), "report_errors": ("#errors", "light")}
+COLOURS = 200  # of a picture, so that it stays small
+MAPS = "h3:text-is('Maps of characteristics') ~ figure >> nth=0"  # the first of them
+SHOWN = {
+    "report": (None, "light"),
+    "report_map": ("#embedding", "dark"),
+    "report_words": (MAPS, "light"),
+    "report_errors": ("#errors", "light"),
+}
 
 
 def main() -> None:
@@ -35,6 +43,9 @@ def _picture(browser: Browser, address: str, place: str | None, scheme: str, pat
         page.wait_for_timeout(200)
     page.screenshot(path=path)
     page.close()
+    with Image.open(path) as picture:
+        small = picture.convert("RGB").quantize(COLOURS)
+    small.save(path, optimize=True)
 
 
 if __name__ == "__main__":

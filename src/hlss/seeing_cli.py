@@ -123,6 +123,9 @@ def report(
     ] = None,
     checkpoint: Annotated[str, typer.Option(help="Table that is mapped and explained, of a run's several.")] = "last",
     bank: Annotated[str | None, typer.Option(help="Bank of the explanations [the run's].")] = None,
+    mapped: Annotated[
+        Path | None, typer.Option(help="Table of other slides by the same weights, whose maps are shown [the run's].")
+    ] = None,
 ) -> None:
     """Show runs in one HTML file that works offline, prints, and says of every figure where it is from.
 
@@ -132,4 +135,4 @@ def report(
     """
     from hlss.jobs.report import make_report
 
-    say_output(make_report(runs, out, evaluation, checkpoint, bank))
+    say_output(make_report(runs, out, evaluation, checkpoint, bank, mapped))

@@ -1,7 +1,6 @@
 """`hlss report` on a small run: its figures are those of the files they name, and it needs nothing beside it."""
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -12,7 +11,8 @@ import chromium
 import numpy as np
 import pytest
 import yaml
-from html_figures import read, resolved
+from axe import axe_findings, needs_axe
+from html_figures import agree, read
 
 from hlss.embedding_table import EmbeddingTable
 from hlss.errors import UserError
@@ -26,7 +26,6 @@ from hlss.jobs.report_errors import confident_errors
 from hlss.jobs.train import train_run
 
 COHORT = {"name": "phantom", "patients": 28, "slides": 2, "side": 2, "tile_px": 32, "classes": 2, "sites": 2}
-AXE = Path(os.environ.get("HLSS_AXE", "node_modules/axe-core/axe.min.js"))
 
 
 def silent(line: str) -> None:
@@ -60,20 +59,6 @@ def sources(run: Path, html: str) -> dict[str, Any]:
     }
 
 
-def agree(html: str, trees: dict[str, Any]) -> None:
-    """Every figure is the value at its address, and a number is written as it is rounded."""
-    figures = read(html).figures
-    assert {figure.source for figure in figures} == set(trees)
-    for figure in figures:
-        assert figure.value == resolved(trees[figure.source], figure.pointer)
-        text = figure.text.replace("\u202f", "").replace("−", "-")
-        if isinstance(figure.value, int | float) and figure.source != "config.yaml":
-            error = min(
-                abs(float(text) - figure.value * scale) / max(abs(figure.value * scale), 10) for scale in (1, 100)
-            )
-            assert error <= 0.006
-
-
 def test_figures_are_those_of_their_files(run: Path, html: str) -> None:
     agree(html, sources(run, html))
 
@@ -85,6 +70,7 @@ def test_every_section_is_filled_and_says_how_to_read_it(html: str) -> None:
         assert 'class="missing"' not in part
     assert "scored for this report, with default settings" in html
     assert "no characteristic is claimed to be seen" in html  # image and text tower know nothing of each other
+    assert "Not known: 4 tiles are too few (of 40)." in html
     assert "unreviewed" in html.split("<section")[0]
     for term in ("loss/total", "loss/hvc", "loss/ha", "bank_use", "val/knn_patch"):
         assert term in html
@@ -209,11 +195,23 @@ def test_a_cohort_that_is_gone_costs_its_pictures_only(run: Path, tmp_path: Path
     text = yaml.safe_load((moved / "config.yaml").read_text())
     text["cohort"] = {"name": "manifest", "path": str(tmp_path / "gone.csv"), "tile_px": 32}
     (moved / "config.yaml").write_text(yaml.safe_dump(text))
+    for settings in moved.glob("embeddings/*/settings.yaml"):
+        settings.unlink()
     html = make_report([moved], say=silent).read_text()
     assert "gone.csv" in html.split("<section")[0]
     assert "No example tiles" in html
     assert "image/jpeg" not in html
     assert "Embedding map of small" in html
+
+
+def test_a_table_of_another_cohort_shows_the_tiles_of_its_own(run: Path, tmp_path: Path) -> None:
+    moved = Path(shutil.copytree(run, tmp_path / "run"))
+    text = yaml.safe_load((moved / "config.yaml").read_text())
+    text["cohort"] = {"name": "manifest", "path": str(tmp_path / "gone.csv"), "tile_px": 32}
+    (moved / "config.yaml").write_text(yaml.safe_dump(text))
+    html = make_report([moved / "embeddings" / "last"], tmp_path / "r.html", say=silent).read_text()
+    assert "gone.csv" not in html.split("<section")[0]
+    assert "image/jpeg" in html
 
 
 def test_without_labels_there_is_no_accuracy_and_the_page_says_so(run: Path, tmp_path: Path) -> None:
@@ -321,10 +319,29 @@ def test_print_shows_what_is_folded(page: Any) -> None:
 
 
 @pytest.mark.browser
-@pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not here (npm install axe-core, or HLSS_AXE=axe.min.js)")
+@needs_axe
 def test_axe_finds_nothing(page: Any) -> None:
-    page.evaluate(AXE.read_text())
-    for media in ("screen", "print"):
-        page.emulate_media(media=media)
-        found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-        assert [(one["id"], one["impact"]) for one in found["violations"]] == []
+    assert axe_findings(page, ("screen", "print")) == []
+
+
+@pytest.mark.browser
+@needs_axe
+def test_axe_finds_nothing_on_a_page_of_two_runs(browser: Any, run: Path, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(run, tmp_path / "run"))
+    path = make_report([run, other / "embeddings" / "last"], tmp_path / "r.html", say=silent)
+    context = browser.new_context(viewport={"width": 1300, "height": 900})
+    one = context.new_page()
+    one.goto(path.resolve().as_uri())
+    found = []
+    for scheme in ("light", "dark"):
+        one.emulate_media(color_scheme=scheme)
+        found += axe_findings(one)
+    context.close()
+    assert found == []
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [390, 1280])
+def test_nothing_sticks_out_to_the_right(page: Any, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")

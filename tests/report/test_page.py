@@ -15,6 +15,7 @@ from hlss.report.contents import (
     Example,
     MapPart,
     MapShown,
+    Panel,
     Report,
     RunPart,
     SourceFile,
@@ -22,7 +23,6 @@ from hlss.report.contents import (
     UnitShown,
     WordsPart,
 )
-from hlss.report.explained import further
 from hlss.report.facts import Facts
 from hlss.report.page import page
 
@@ -175,12 +175,47 @@ def test_an_empty_report_says_what_is_lacking() -> None:
     assert "Read this first" not in html
 
 
+def faithfulness(holds: bool | None) -> dict[str, Any]:
+    null = {"quantiles": {"0.5": 0.5}, "p": 0.125}
+    known = {"auroc": 0.625, "interval": [0.5, 0.75], "random_maps": null, "random_texts": None}
+    return {**(known if holds is not None else {"auroc": None}), "above_chance": bool(holds), "verdict": "so <it> is"}
+
+
+def seen(holds: bool | None) -> WordsPart:
+    """A map and a unit with words of users in them."""
+    map_ = {
+        "slide": NASTY, "characteristic": NASTY, "tiles": 9, "notices": [NASTY], "faithfulness": faithfulness(holds),
+        "truth": {"auroc": 0.875, "rank": None, "having": 20, "lacking": 30},
+    }  # fmt: skip
+    match = {
+        "characteristic": NASTY, "descriptions": [NASTY], "truth": "distractor", "stands_out": "yes", "sigma": 2.0,
+        "p_text": 0.25, "q_text": 0.5, "p_images": 0.125,
+    }  # fmt: skip
+    unit = {"level": "slide", "name": NASTY, "matches": [match]}
+    scale = Panel("", JPEG, "", "image/jpeg")
+    maps = [MapShown(Facts("maps.json", map_), [Panel(NASTY, JPEG, NASTY, "image/jpeg")], scale, 1500, 3.0)]
+    units = [UnitShown(NASTY, Facts("units.json", unit), [[(JPEG, NASTY)]])]
+    return replace(report().words[0], maps=maps, maps_how=NASTY, units=units, units_how=NASTY)
+
+
 @pytest.mark.parametrize("holds", [True, False, None])
 def test_faithfulness_stands_beside_every_map(holds: bool | None) -> None:
-    one = MapShown("a map", JPEG, "of a slide", "faithfulness 0.5 <chance>", holds)
-    unit = UnitShown("a patch", [("name", Facts("x.json", {"z": 2.0})["z"])], [(JPEG, "evidence")])
-    html = further((one,), (unit,))
-    assert "faithfulness 0.5 &lt;chance&gt;" in html
-    assert ('class="weak"' in html) is (holds is False)
-    assert read(html).figures[0].text == "+2.00"
-    assert further((), ()) == ""
+    html = page(replace(report(), words=[seen(holds)]))
+    shown = {
+        figure.pointer: figure.text for figure in read(html).figures if figure.source in ("maps.json", "units.json")
+    }
+    assert shown["/truth/auroc"] == "0.88"
+    assert shown["/matches/0/sigma"] == "+2.00"
+    assert ("/faithfulness/auroc" in shown) is (holds is not None)
+    assert ("not tested" in html) is (holds is None)
+    assert "So &lt;it&gt; is." in html
+    assert ('class="weak"' in html) is (not holds)
+    assert ('class="slide-map is-weak"' in html) is (not holds)
+    assert "1.5 mm wide" in html
+    assert not [name for _, given in read(html).tags for name in given if name.startswith("on")]
+
+
+def test_where_there_are_no_maps_or_units_it_is_said_why() -> None:
+    html = page(replace(report(), words=[replace(report().words[0], maps_how="no <maps>", units_how="no <units>")]))
+    assert "no &lt;maps&gt;" in html
+    assert "no &lt;units&gt;" in html

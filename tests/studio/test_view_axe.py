@@ -1,38 +1,28 @@
-"""The viewer's page by axe-core, whose script HLSS_AXE names, or that lies in `.venv/axe` (npm install axe-core)."""
+"""The viewer's page by axe-core."""
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
+from axe import axe_findings, needs_axe
 from view_page import full, looked_for
 from view_server import GLANDS, write_drawn
 from web_server import WebServer
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-pytestmark = pytest.mark.browser
-AXE = Path(os.environ.get("HLSS_AXE", ".venv/axe/node_modules/axe-core/axe.min.js"))
+pytestmark = [pytest.mark.browser, needs_axe]
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebServer]:
-    if not AXE.is_file():
-        pytest.skip("no axe-core: set HLSS_AXE to its axe.min.js")
     one = WebServer(["view", str(write_drawn(tmp_path_factory.mktemp("drawn")))]).start()
     yield one
     one.stop()
 
 
 def findings(page: Any) -> list[str]:
-    """What is serious or worse, with where it is."""
-    page.evaluate(AXE.read_text(encoding="utf-8"))
-    found = page.evaluate("axe.run()")["violations"]
-    return [
-        f"{one['id']}: {[node['target'] for node in one['nodes']]}"
-        for one in found
-        if one["impact"] in ("serious", "critical")
-    ]
+    """What is serious or worse."""
+    return [one for one in axe_findings(page) if "(serious)" in one or "(critical)" in one]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

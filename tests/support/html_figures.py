@@ -57,3 +57,17 @@ def resolved(tree: Any, pointer: str) -> Any:
         key = part.replace("~1", "/").replace("~0", "~")
         tree = tree[int(key)] if isinstance(tree, list) else tree[key]
     return tree
+
+
+def agree(html: str, trees: dict[str, Any]) -> None:
+    """Every figure is the value at its address, and a number is written as it is rounded."""
+    figures = read(html).figures
+    assert {figure.source for figure in figures} == set(trees)
+    for figure in figures:
+        assert figure.value == resolved(trees[figure.source], figure.pointer)
+        text = figure.text.replace("\u202f", "").replace("−", "-")
+        if isinstance(figure.value, int | float) and figure.source != "config.yaml":
+            error = min(
+                abs(float(text) - figure.value * scale) / max(abs(figure.value * scale), 10) for scale in (1, 100)
+            )
+            assert error <= 0.006

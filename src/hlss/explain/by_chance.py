@@ -29,9 +29,11 @@ class ByChance:
 
 
 def by_chance(
-    gauge: Gauge, level: Level, numbers: Sequence[Int64[ndarray, " u"]], words: Wordings, *, draws: int, seed: int
+    gauge: Gauge, level: Level, numbers: Sequence[Int64[ndarray, " _"]], words: Wordings, *, draws: int, seed: int
 ) -> ByChance:
-    """numbers: for each draw of shuffled words the units asked (of patches: rows), as many for each."""
+    """numbers: for each draw of shuffled words the units asked (of patches: rows), as many for each; of patches fewer
+    where several named units had chosen the same.
+    """
     if not len(numbers[0]):
         return ByChance((0,) * len(numbers), (0,) * len(numbers))
     sizes = sizes_of(gauge, level, numbers[0])

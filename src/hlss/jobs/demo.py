@@ -59,7 +59,7 @@ def run_demo(out: Path, overrides: Sequence[str]) -> Path:
     say_once("  mapping two slides of new patients")
     maps = map_new_slides(experiment, out / "run", READ, words, out, lambda line: None)
     say_once("  putting all of it into one page, report.html")
-    make_report([out / "run"], out / "report.html", checkpoint=READ, say=lambda line: None)
+    make_report([out / "run"], out / "report.html", checkpoint=READ, mapped=out / "slides", say=lambda line: None)
     pictures = PICTURES | pictures_of(maps)
     Report(experiment, evaluation, found, facts, pictures, time.monotonic() - began, resumed).write(out / "README.md")
     print(_ending(evaluation, out, time.monotonic() - began))

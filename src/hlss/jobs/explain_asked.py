@@ -39,7 +39,7 @@ class Units:
     """
 
     numbers: Int64[ndarray, " u"]
-    in_draws: Sequence[Int64[ndarray, " u"]]
+    in_draws: Sequence[Int64[ndarray, " _"]]
     among: int
 
 

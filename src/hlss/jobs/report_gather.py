@@ -10,12 +10,13 @@ from hlss.files import digest
 from hlss.jobs.provenance import provenance
 from hlss.jobs.report_cohort import counts, examples
 from hlss.jobs.report_errors import confident_errors
-from hlss.jobs.report_explained import written_agreement, written_profile
+from hlss.jobs.report_explained import Written, written_agreement
 from hlss.jobs.report_map import clusterings, coded, columns_of, mapped_rows, placed, taken
 from hlss.jobs.report_pixels import Tiles
 from hlss.jobs.report_runs import RunFolder, method_of, run_part, source_file
 from hlss.jobs.report_scores import made_evaluation, results_of, written_evaluation
-from hlss.jobs.report_words import words_of
+from hlss.jobs.report_seen import Seen
+from hlss.jobs.report_words import Worded, words_of
 from hlss.jobs.setup import Say
 from hlss.report.contents import OWN, CohortPart, ErrorPart, MapPart, Report, RunPart, SourceFile, Sprites, WordsPart
 from hlss.report.facts import Facts
@@ -28,8 +29,8 @@ _MADE = "No evaluation of these tables was found, so they were scored for this r
 class Gathering:
     """Gathers one report. What is computed goes into `figures`, from where it is shown and stored in the page."""
 
-    def __init__(self, runs: Sequence[RunFolder], bank: str | None, say: Say) -> None:
-        self._runs, self._bank, self._say = runs, bank, say
+    def __init__(self, runs: Sequence[RunFolder], bank: str | None, mapped: Path | None, say: Say) -> None:
+        self._runs, self._bank, self._mapped, self._say = runs, bank, mapped, say
         self._figures: dict[str, Any] = {}
         self._sources: list[SourceFile] = []
         self._notices: list[str] = []
@@ -53,7 +54,7 @@ class Gathering:
             self._cohort(run, tiles)
             maps += self._map(run, tiles)
             errors += self._errors(run, tiles, scores)
-            words += self._words(run)
+            words += self._words(run, tiles)
             self._notices += [] if tiles.lacking is None else [f"{run.title}: {tiles.lacking}"]
         agreement = written_agreement(embedded, self._sources)
         return Report(
@@ -133,18 +134,19 @@ class Gathering:
         pictures = [[tiles.jpeg(row) for row in of_error] for of_error in rows]
         return [ErrorPart(run.title, self._kept("errors", found), pictures)]
 
-    def _words(self, run: RunFolder) -> list[WordsPart]:
+    def _words(self, run: RunFolder, tiles: Tiles) -> list[WordsPart]:
         self._say("  what the features say in words")
         try:
-            found, notices = words_of(run, self._bank, self._say)
+            worded = Worded.of(run, self._bank, self._say)
+            found = words_of(worded)
         except UserError as error:
             self._lacking["explained"] = f"Nothing is said in words: {error}"
             return []
-        self._notices += notices
+        self._notices += worded.notices
         facts = self._kept("words", found)
-        name = "explanations.json" if len(self._runs) == 1 else f"{run.name}/explanations.json"
-        profile = written_profile(run, self._sources, name) or facts.at("profile")
-        return [WordsPart(run.title, profile, facts.at("use"), tuple(notices))]
+        written = Written(run, len(self._runs) == 1, self._sources, self._mapped)
+        part = WordsPart(run.title, written.profile() or facts.at("profile"), facts.at("use"), worded.notices)
+        return [Seen(run, worded, tiles, written, self._kept, self._say).added(part)]
 
     def _kept(self, what: str, found: Any) -> Facts:
         """As figures of the report; rounding is for showing only."""

@@ -8,6 +8,7 @@ from numpy import ndarray
 
 from hlss.cohorts.packed import encode_jpeg
 from hlss.errors import UserError
+from hlss.jobs.chosen_table import experiment_of
 from hlss.jobs.report_runs import RunFolder
 from hlss.jobs.table_pixels import OTHER_SETTINGS, TablePixels, at_most, other_settings
 from hlss.report.contents import Sprites
@@ -21,15 +22,16 @@ class Tiles:
     """Of a run's main table. lacking: the first reason why a tile could not be had."""
 
     def __init__(self, run: RunFolder) -> None:
-        """Opens the cohort; where it cannot be, every tile is lacking."""
+        """Opens the cohort that the table was embedded from; where it cannot be, every tile is lacking."""
         self.lacking: str | None = None
         self._pixels: TablePixels | None = None
-        table = run.main_table
+        assert run.main is not None
+        table, experiment = run.main_table, experiment_of(run.main)
         try:
-            self._pixels = TablePixels(table, run.experiment)
+            self._pixels = TablePixels(table, experiment)
         except UserError as error:
             self.lacking = str(error)
-        if other_settings(table, run.experiment):
+        if other_settings(table, experiment):
             self.lacking = self.lacking or OTHER_SETTINGS
 
     def read(self, row: int, px: int) -> UInt8[ndarray, "px px 3"] | None:
@@ -42,9 +44,9 @@ class Tiles:
             self.lacking = self.lacking or str(error)
             return None
 
-    def jpeg(self, row: int) -> bytes | None:
+    def jpeg(self, row: int, px: int = TILE_PX) -> bytes | None:
         """A single patch."""
-        found = self.read(row, TILE_PX)
+        found = self.read(row, px)
         return None if found is None else encode_jpeg(found, _QUALITY, _CHROMA)
 
     def strip(self, rows: Sequence[int]) -> tuple[bytes, int] | None:

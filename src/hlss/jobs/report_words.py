@@ -1,5 +1,6 @@
 """Explanations of a run for its report: what marks each class, and how the bank is used."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,23 +22,42 @@ TOP = 3  # characteristics of each class
 DRAWS = 500  # resamples and permutations: a report is not to be waited for
 
 
-def words_of(run: RunFolder, bank: str | None, say: Say) -> tuple[dict[str, Any], list[str]]:
-    """profile and use of the main table's test side, and notices. bank: another than the run's.
+@dataclass(frozen=True, eq=False)
+class Worded:
+    """A run's main table (source: of its test side, where it has one) and the texts that it is explained in."""
 
-    Raises UserError where the run has no text tower or bank, or texts and features do not fit.
-    """
-    assert run.main is not None
-    language = run.experiment.language
-    name = bank or (None if language is None else language.bank)
-    if name is None:
-        raise UserError("the run has no bank", where=run.name, fix="Give one with --bank.")
-    (source,) = sources_of([run.main], "test" if np.any(run.main_table["side"] == "test") else "all")
-    texts = Words(say).bank(source, name)
-    refuse_other_width(source, texts.rows[LEVELS[0]].shape[1])
-    notices = [*([] if source.aligned else [NO_CLAIM]), *source.notices, *texts.notices]
+    source: Source
+    words: Words
+    texts: Texts
+    bank: str
+
+    @classmethod
+    def of(cls, run: RunFolder, bank: str | None, say: Say) -> "Worded":
+        """bank: another than the run's. Raises UserError where the run has no text tower or bank, or texts and
+        features do not fit.
+        """
+        assert run.main is not None
+        language = run.experiment.language
+        name = bank or (None if language is None else language.bank)
+        if name is None:
+            raise UserError("the run has no bank", where=run.name, fix="Give one with --bank.")
+        (source,) = sources_of([run.main], "test" if np.any(run.main_table["side"] == "test") else "all")
+        words = Words(say)
+        texts = words.bank(source, name)
+        refuse_other_width(source, texts.rows[LEVELS[0]].shape[1])
+        return cls(source, words, texts, name)
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        said = [*([] if self.source.aligned else [NO_CLAIM]), *self.source.notices, *self.texts.notices]
+        return tuple(dict.fromkeys(said))
+
+
+def words_of(worded: Worded) -> dict[str, Any]:
+    """profile (None without two classes) and use."""
+    source, texts = worded.source, worded.texts
     labelled = len(set(source.table["label"].tolist()) - {""}) > 1
-    found = {"profile": _profile(source, texts) if labelled else None, "use": _use(source, texts)}
-    return found, list(dict.fromkeys(notices))
+    return {"profile": _profile(source, texts) if labelled else None, "use": _use(source, texts)}
 
 
 def _profile(source: Source, texts: Texts) -> dict[str, Any]:

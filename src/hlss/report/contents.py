@@ -84,39 +84,55 @@ class ErrorPart:
 
 
 @dataclass(frozen=True)
-class MapShown:
-    """A map of a characteristic over a slide. faithful: what its test found, in a sentence; holds: whether it passed
-    (None: not tested).
-    """
+class Panel:
+    """A picture with its title. kind: image/jpeg or image/png."""
 
     title: str
-    picture: bytes
+    data: bytes
     alt: str
-    faithful: str
-    holds: bool | None
+    kind: str
+
+
+@dataclass(frozen=True)
+class MapShown:
+    """A map of a characteristic over a slide. facts: of it, as in maps.json, its faithfulness among them; panels: the
+    slide, the map, the true one, of those that can be had; scale: its colours from −sigma to sigma; width_um: of the
+    slide.
+    """
+
+    facts: Facts
+    panels: Sequence[Panel]
+    scale: Panel
+    width_um: int | None
+    sigma: float
 
 
 @dataclass(frozen=True)
 class UnitShown:
-    """A patch, slide or patient explained: its best characteristics with calibrated scores, and its evidence."""
+    """A patch, slide or patient explained. label: its class; facts: of it, as in units.json; pictures: of each of the
+    characteristics that are shown, its evidence: JPEG and what it is.
+    """
 
-    title: str
-    said: Sequence[tuple[str, Facts]]
-    pictures: Sequence[tuple[bytes, str]] = ()
+    label: str
+    facts: Facts
+    pictures: Sequence[Sequence[tuple[bytes, str]]]
 
 
 @dataclass(frozen=True)
 class WordsPart:
     """profile: by level, what marks each class (as of hlss.explain.profile); use: by level, how often each
     characteristic is a patch's best; None where it could not be had. notices: what must be said beside them.
+    maps_how, units_how: which are shown and why those; or why there are none.
     """
 
     name: str
     profile: Facts | None
     use: Facts | None
     notices: tuple[str, ...] = ()
-    maps: tuple[MapShown, ...] = ()
-    units: tuple[UnitShown, ...] = ()
+    maps: Sequence[MapShown] = ()
+    maps_how: str = ""
+    units: Sequence[UnitShown] = ()
+    units_how: str = ""
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 
 from hlss.report.charts import Valued, bar_chart, interval_chart
-from hlss.report.contents import MapShown, Report, UnitShown, WordsPart
+from hlss.report.contents import Report, WordsPart
 from hlss.report.facts import Facts, decimal, percent, shown, signed
-from hlss.report.markup import Content, Html, element, joined, picture
-from hlss.report.parts import figure, folded, grid, missing, plain, section, table, titled
+from hlss.report.markup import Content, Html, element, joined
+from hlss.report.parts import folded, grid, missing, plain, section, table, titled
+from hlss.report.slide_maps import slide_maps
+from hlss.report.units import explained_units
 from hlss.types import LEVELS
 
 _LEAD = (
@@ -47,30 +49,8 @@ def _part(part: WordsPart, named: bool) -> Html:
         notices,
         None if part.profile is None else _profile(part.profile),
         None if part.use is None else _use(part.use),
-        further(part.maps, part.units),
-    )
-
-
-def further(maps: tuple[MapShown, ...], units: tuple[UnitShown, ...]) -> Html:
-    """Maps of characteristics over slides, the result of the faithfulness test beside each, and explained units."""
-    shown_maps = [
-        figure(
-            picture(one.picture, one.alt),
-            joined(one.title, element("span", one.faithful, class_="weak" if one.holds is False else "note")),
-        )
-        for one in maps
-    ]
-    shown_units = [
-        joined(
-            element("h4", one.title),
-            element("ul", [element("li", name, ": ", value.shown(signed)) for name, value in one.said]),
-            element("div", [picture(data, alt) for data, alt in one.pictures], class_="near"),
-        )
-        for one in units
-    ]
-    return joined(
-        joined(element("h3", "Maps of characteristics"), grid(shown_maps)) if maps else None,
-        joined(element("h3", "Single units"), shown_units) if units else None,
+        slide_maps(part.maps, part.maps_how),
+        explained_units(part.units, part.units_how, part.name if named else ""),
     )
 
 

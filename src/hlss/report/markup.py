@@ -48,9 +48,9 @@ def data_uri(data: bytes, kind: str) -> str:
     return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
 
 
-def picture(data: bytes, alt: str, **attributes: object) -> Html:
-    """A JPEG inside the page."""
-    return element("img", src=data_uri(data, "image/jpeg"), alt=alt, **attributes)
+def picture(data: bytes, alt: str, kind: str = "image/jpeg", **attributes: object) -> Html:
+    """A picture inside the page."""
+    return element("img", src=data_uri(data, kind), alt=alt, **attributes)
 
 
 def _attribute(name: str, value: object) -> str:

@@ -13,13 +13,22 @@ def section(name: str, title: str, lead: str, *content: Content) -> Html:
     )
 
 
-def missing(why: str) -> Html:
+def missing(why: Content) -> Html:
     """In the place of what could not be shown."""
     return element("p", why, class_="missing")
 
 
-def table(heads: Sequence[Content], rows: Sequence[Sequence[Content]], caption: str, *, texts: int = 1) -> Html:
-    """The first column holds the heads of rows; columns from `texts` on are figures, set to the right."""
+def table(
+    heads: Sequence[Content],
+    rows: Sequence[Sequence[Content]],
+    caption: str,
+    *,
+    texts: int = 1,
+    kind: str | None = None,
+) -> Html:
+    """The first column holds the heads of rows; columns from `texts` on are figures, set to the right. kind: its class
+    for the style.
+    """
     head = element("tr", [element("th", one, scope="col", class_=_kind(k, texts)) for k, one in enumerate(heads)])
     body = [
         element(
@@ -29,7 +38,7 @@ def table(heads: Sequence[Content], rows: Sequence[Sequence[Content]], caption: 
         )
         for row in rows
     ]
-    inner = element("table", element("caption", caption), element("thead", head), element("tbody", body))
+    inner = element("table", element("caption", caption), element("thead", head), element("tbody", body), class_=kind)
     return element("div", inner, class_="scroll", tabindex="0", role="region", aria_label=caption)
 
 
@@ -51,6 +60,11 @@ def grid(*content: Content, kind: str = "") -> Html:
 def folded(summary: str, *content: Content) -> Html:
     """Details, closed on the screen and open in print."""
     return element("details", element("summary", summary), *content)
+
+
+def with_code(text: str) -> Html:
+    """A sentence whose commands stand between backticks."""
+    return joined([element("code", part) if number % 2 else part for number, part in enumerate(text.split("`"))])
 
 
 def words(names: Sequence[str]) -> str:
