@@ -206,6 +206,8 @@ def test_faithfulness_stands_beside_every_map(holds: bool | None) -> None:
     }
     assert shown["/truth/auroc"] == "0.88"
     assert shown["/matches/0/sigma"] == "+2.00"
+    assert shown["/matches/0/truth"] == "distractor"
+    assert "∅" in html
     assert ("/faithfulness/auroc" in shown) is (holds is not None)
     assert ("not tested" in html) is (holds is None)
     assert "So &lt;it&gt; is." in html

@@ -14,13 +14,18 @@ needs_axe = pytest.mark.skipif(
 )
 
 
-def axe_findings(page: Any, media: Sequence[str] = ("screen",)) -> list[str]:
-    """Every violation, whatever its impact, with where it is; media: screen, print, of each of which it is asked."""
+IMPACTS = ("minor", "moderate", "serious", "critical")
+
+
+def axe_findings(page: Any, media: Sequence[str] = ("screen",), least: str = "minor") -> list[str]:
+    """Every violation of at least this impact, with where it is; media: screen, print, of each of which it is asked."""
     page.evaluate(AXE.read_text(encoding="utf-8"))
     found = []
     for one in media:
         page.emulate_media(media=one)
         for violation in page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]:
+            if violation["impact"] not in IMPACTS[IMPACTS.index(least) :]:
+                continue
             where = [node["target"] for node in violation["nodes"]]
             found.append(f"{one}: {violation['id']} ({violation['impact']}): {where}")
     return found

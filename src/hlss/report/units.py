@@ -12,11 +12,10 @@ _HOW = (
     "σ: how far a characteristic stands from its mean over all units of the kind. p words: the share of random texts, "
     "the bank's words shuffled, that match as well; q: the same corrected for the size of the bank. p images: chance "
     "that any characteristic reaches as much in patches dealt anew. What has q and p images of 0.05 at most stands "
-    "out; perhaps, where q is 0.25 at most, of which one in four is chance. On drawn tissue it is said whether "
-    "the unit is in the third of all that have most of it (true), in the middle (neither) or the lowest (false); ∅ "
-    "names nothing that is drawn."
+    "out; perhaps, where q is 0.25 at most, of which one in four is chance. On drawn tissue, “drawn” says whether it "
+    "is so: true where the unit is in the third that has most of it, false in the third that has least; ∅ names what "
+    "is never drawn."
 )
-_DRAWN = {"true": " (true)", "middle": " (neither)", "false": " (false)", "distractor": " ∅"}
 _SAID = {"yes": "stands out", "perhaps": "perhaps", "no": "within chance"}
 _OPEN = 3  # classes
 _HEADS = ("unit", "characteristic", "σ", "p words", "q", "p images", "verdict", "patches that match best")
@@ -46,17 +45,23 @@ def _rows(one: UnitShown) -> list[list[Content]]:
         said = str(match["stands_out"].value)
         figures = [match[key].shown(form) for key, form in _COLUMNS]
         tiles = element("span", [picture(data, alt) for data, alt in pictures], class_="evidence")
-        mark = element("span", _SAID.get(said, said), class_=f"mark-{said}")
+        mark = joined(element("span", _SAID.get(said, said), class_=f"mark-{said}"), _true(match))
         rows.append(
             [name if not rows else element("span", name, class_="unseen"), _named(match, said), *figures, mark, tiles]
         )
     return rows
 
 
+def _true(match: Facts) -> Html | None:
+    """On drawn tissue, whether it is so."""
+    true = match.at("truth")
+    return None if true is None else element("span", "drawn: ", true.shown(), class_="place")
+
+
 def _named(match: Facts, said: str) -> Html:
-    """On drawn tissue with whether it is so."""
-    drawn = match.at("truth")
-    name = match["characteristic"].value + _DRAWN.get("" if drawn is None else str(drawn.value), "")
+    """∅ beside words for what is never drawn."""
+    true = match.at("truth")
+    name = match["characteristic"].value + (" ∅" if true is not None and true.value == "distractor" else "")
     title = "; ".join(match["descriptions"].value)
     return element("b" if said == "yes" else "span", name, class_=None if said != "no" else "quiet", title=title)
 
