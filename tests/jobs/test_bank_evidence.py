@@ -19,7 +19,7 @@ from hlss.experiment import Experiment
 from hlss.jobs import bank_evidence
 from hlss.jobs.bank_beside import beside
 from hlss.jobs.bank_evidence import cohort_evidence
-from hlss.jobs.explain import NO_CLAIM
+from hlss.jobs.explain_sources import NO_CLAIM
 from hlss.jobs.table_pixels import SIDE_PX, png_of
 from hlss.language.review.entries import Wording
 from hlss.language.review.evidence import Picture

@@ -17,8 +17,7 @@ from hlss.encoders.tiny import TinyText
 from hlss.errors import UserError
 from hlss.experiment import Experiment
 from hlss.explain.alignment_matrix import QUANTILES
-from hlss.jobs.explain import NO_CLAIM
-from hlss.jobs.explain_sources import sources_of
+from hlss.jobs.explain_sources import NO_CLAIM, sources_of
 from hlss.language.bank import read_bank
 from hlss.language.markers import read_markers
 from hlss.types import LEVELS

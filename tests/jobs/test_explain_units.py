@@ -20,9 +20,8 @@ from hlss.embedding_table import EmbeddingTable
 from hlss.encoders.random import RandomText
 from hlss.errors import UserError
 from hlss.experiment import Experiment
-from hlss.jobs.explain import NO_CLAIM
 from hlss.jobs.explain_compare import OF_PATIENTS
-from hlss.jobs.explain_sources import sources_of
+from hlss.jobs.explain_sources import NO_CLAIM, sources_of
 from hlss.jobs.explain_units import bank_of
 from hlss.language.bank import read_bank
 from hlss.types import LEVELS, Level

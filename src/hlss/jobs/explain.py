@@ -29,10 +29,9 @@ from hlss.jobs.explain_sources import (
 )
 from hlss.jobs.explain_truth import unasked
 from hlss.jobs.setup import Say
+from hlss.language.encode import Texts
 from hlss.language.markers import MarkerSet, read_markers
 from hlss.types import LEVELS, Level
-
-NO_CLAIM = "image and text tower were not trained together before this run: no characteristic is claimed to be seen"
 
 
 def explain_tables(
@@ -77,7 +76,7 @@ class _Explainer:
 
     def explain(self, source: Source) -> Explained:
         classes = classes_of([source.table])
-        notices = [*([] if source.aligned else [NO_CLAIM]), *source.notices]
+        notices = [*source.no_claim, *source.notices]
         without = int((source.table["label"] == "").sum())
         if without:
             notices.append(f"{without} patches have no label and stand in no class")
@@ -105,17 +104,7 @@ class _Explainer:
         self._say("  what marks each class")
         texts, spec = self._words.bank(source, self.bank), self.spec
         refuse_other_width(source, texts.rows[Level.PATCH].shape[1])
-        settings = {"resamples": spec.resamples, "permutations": spec.permutations, "seed": spec.seed}
-        return {
-            level: profile(
-                units_at(source.table, classes, level),
-                texts.rows[level].numpy(),
-                texts.bank.names(level),
-                len(classes),
-                **settings,
-            )
-            for level in LEVELS
-        }
+        return profiles_of(source, texts, classes, spec)
 
     def _agreement(self, source: Source, bank: str) -> tuple[truth.Measured | None, list[str]]:
         """Against the truth of drawn tissue, where both it and what the bank stands for are known."""
@@ -142,6 +131,21 @@ def _draw(found: Sequence[Explained], top: int, empty: Collection[str], folder: 
         if one.profile is not None:
             slug = re.sub(r"\W+", "-", one.source.name).strip("-")
             show_profile(one.source.title, one.classes, one.profile, top, empty, folder / f"profile-{slug}.png")
+
+
+def profiles_of(source: Source, texts: Texts, classes: tuple[str, ...], spec: ExplainSpec) -> dict[Level, Profile]:
+    """What marks each class, by level."""
+    settings = {"resamples": spec.resamples, "permutations": spec.permutations, "seed": spec.seed}
+    return {
+        level: profile(
+            units_at(source.table, classes, level),
+            texts.rows[level].numpy(),
+            texts.bank.names(level),
+            len(classes),
+            **settings,
+        )
+        for level in LEVELS
+    }
 
 
 def beside(path: Path) -> Path:

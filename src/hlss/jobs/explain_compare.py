@@ -16,7 +16,7 @@ from hlss.explain.sides import Halves, of_classes, of_patients, rows_named, rows
 from hlss.explain.units import Wordings
 from hlss.files import write_json
 from hlss.jobs.chosen_table import table_of
-from hlss.jobs.explain import NO_CLAIM, beside
+from hlss.jobs.explain import beside
 from hlss.jobs.explain_asked import UnitsSpec
 from hlss.jobs.explain_compare_show import show_compared
 from hlss.jobs.explain_found import cut, distractors_of
@@ -80,7 +80,7 @@ def _compared(
 ) -> tuple[dict[Level, Comparison], Json]:
     wordings, texts = wordings_of(words, source, bank, LEVELS, spec.random_texts, spec.seed, say)
     truth, said = drawn_truth(source, bank, gauge, say)
-    notices = [*([] if source.aligned else [NO_CLAIM]), *texts.notices, *said, *([] if classes else [OF_PATIENTS])]
+    notices = [*source.no_claim, *texts.notices, *said, *([] if classes else [OF_PATIENTS])]
     found: dict[Level, Comparison] = {}
     levels: Json = {}
     settings = {"resamples": spec.resamples, "permutations": spec.permutations, "seed": spec.seed}

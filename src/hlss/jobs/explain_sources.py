@@ -26,6 +26,7 @@ from hlss.types import Level
 
 Rows = list[Float32[ndarray, "_ d"]]  # of the markers of each class
 ClassSentences = Mapping[str, list[list[str]]]
+NO_CLAIM = "image and text tower were not trained together before this run: no characteristic is claimed to be seen"
 
 
 class ExplainSpec(Part):
@@ -61,6 +62,11 @@ class Source:
     def title(self) -> str:
         """The name as it stands over a picture, which may be seen without the notices."""
         return self.name if self.aligned else f"{self.name} (towers not trained together: no claim)"
+
+    @property
+    def no_claim(self) -> tuple[str, ...]:
+        """What must be said first where the towers are not aligned; empty where they are."""
+        return () if self.aligned else (NO_CLAIM,)
 
     @property
     def run_facts(self) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from hlss.explain.by_chance import by_chance
 from hlss.explain.evidence import best_rows
 from hlss.explain.gauge import Gauge
 from hlss.explain.units import Explained, Wordings, explained
-from hlss.jobs.explain import NO_CLAIM
 from hlss.jobs.explain_asked import CLASS, UnitsSpec, refuse_unknown, units_asked
 from hlss.jobs.explain_classes import classes_found
 from hlss.jobs.explain_evidence import EvidenceTiles
@@ -44,7 +43,7 @@ class Explainer:
         words, texts = wordings_of(self._words, source, self._bank, levels, spec.random_texts, spec.seed, self._say)
         truth, said = drawn_truth(source, self._bank, gauge, self._say)
         evidence = EvidenceTiles(source, folder)
-        notices = [*([] if source.aligned else [NO_CLAIM]), *texts.notices, *said]
+        notices = [*source.no_claim, *texts.notices, *said]
         units: list[Json] = []
         counts: dict[str, Json] = {}
         for level in [level for level in levels if level in kinds]:

@@ -14,7 +14,6 @@ from hlss.errors import UserError
 from hlss.explain.faithfulness import Faithfulness
 from hlss.explain.score_map import SHOWN_SIGMA, ScoreMap, standing_of_all
 from hlss.explain.swap_test import SwapTest
-from hlss.jobs.explain import NO_CLAIM
 from hlss.jobs.explain_sources import Source
 from hlss.jobs.map_drawn import Drawn, TrueMap
 from hlss.jobs.map_geojson import write_geojson
@@ -53,7 +52,7 @@ class SlideMapper:
         self._kinds = settings.kinds or tuple(kind for kind in KINDS if kind != "anndata" or anndata_there())
         without = "AnnData files are not written: the extra `anndata` is not installed"
         self.notices = (
-            *(() if source.aligned else (NO_CLAIM,)),
+            *source.no_claim,
             *dict.fromkeys([*source.notices, *words.notices]),
             *(() if pixels.why is None else (pixels.why,)),
             *(() if settings.kinds or "anndata" in self._kinds else (without,)),

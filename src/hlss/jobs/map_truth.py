@@ -21,7 +21,6 @@ from hlss.explain.within import WithinSlides, slide_numbers, variance_within
 from hlss.files import write_json
 from hlss.jobs import truth
 from hlss.jobs.chosen_table import home_of
-from hlss.jobs.explain import NO_CLAIM
 from hlss.jobs.explain_sources import Source, Words, refuse_other_width, sources_of
 from hlss.jobs.map_show import show_truth
 from hlss.jobs.provenance import provenance
@@ -159,7 +158,7 @@ def _to_json(found: Sequence[_Found], bank: str, side: str, seed: int) -> dict[s
                 "slides": len(set(one.source.table["slide"].tolist())),
                 "tiles": len(one.source.table),
                 "variance_within_slides": one.variance_within if np.isfinite(one.variance_within) else None,
-                "notices": [*([] if one.source.aligned else [NO_CLAIM]), *one.source.notices],
+                "notices": [*one.source.no_claim, *one.source.notices],
                 **{
                     measure: {
                         "mean": _figure(one.mean(measure)),

@@ -7,10 +7,8 @@ import numpy as np
 
 from hlss.errors import UserError
 from hlss.evaluate.fold import classes_of
-from hlss.explain.blocks import units_at
 from hlss.explain.match import match, standing
-from hlss.explain.profile import profile
-from hlss.jobs.explain import NO_CLAIM
+from hlss.jobs.explain import profiles_of
 from hlss.jobs.explain_sources import ExplainSpec, Source, Words, refuse_other_width, sources_of
 from hlss.jobs.report_runs import RunFolder
 from hlss.jobs.setup import Say
@@ -49,7 +47,7 @@ class Worded:
 
     @property
     def notices(self) -> tuple[str, ...]:
-        said = [*([] if self.source.aligned else [NO_CLAIM]), *self.source.notices, *self.texts.notices]
+        said = [*self.source.no_claim, *self.source.notices, *self.texts.notices]
         return tuple(dict.fromkeys(said))
 
 
@@ -61,18 +59,9 @@ def words_of(worded: Worded) -> dict[str, Any]:
 
 
 def _profile(source: Source, texts: Texts) -> dict[str, Any]:
-    classes, spec = classes_of([source.table]), ExplainSpec(resamples=DRAWS, permutations=DRAWS)
-    settings = {"resamples": spec.resamples, "permutations": spec.permutations, "seed": spec.seed}
-    return {
-        level: profile(
-            units_at(source.table, classes, level),
-            texts.rows[level].numpy(),
-            texts.bank.names(level),
-            len(classes),
-            **settings,
-        ).to_json(classes, TOP)
-        for level in LEVELS
-    }
+    classes = classes_of([source.table])
+    found = profiles_of(source, texts, classes, ExplainSpec(resamples=DRAWS, permutations=DRAWS))
+    return {level: one.to_json(classes, TOP) for level, one in found.items()}
 
 
 def _use(source: Source, texts: Texts) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from hlss.cohorts.pack import packed_already
 from hlss.embedding_table import EmbeddingTable
 from hlss.errors import UserError
 from hlss.experiment import Experiment
-from hlss.jobs.explain import NO_CLAIM
 from hlss.jobs.explain_sources import Source
 from hlss.jobs.tiles_of_rows import TilesOfRows
 from hlss.slides.resample import resized
@@ -49,7 +48,7 @@ def other_settings(table: EmbeddingTable, experiment: Experiment) -> bool:
 def pixel_notices(source: Source) -> tuple[str, ...]:
     """What must be said beside pictures and scores of a source."""
     other = (OTHER_SETTINGS,) if other_settings(source.table, source.experiment) else ()
-    return (*(() if source.aligned else (NO_CLAIM,)), *source.notices, *other)
+    return (*source.no_claim, *source.notices, *other)
 
 
 def at_most(pixels: UInt8[ndarray, "h w 3"], side_px: int) -> UInt8[ndarray, "h2 w2 3"]:
